@@ -1,0 +1,76 @@
+"""Fixtures that boot the lab's Docker hosts once a session."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Generator, Iterator
+
+import pytest
+
+from .lab.host import Host
+from .lab.lab import Lab, default_cache, default_state
+from .lab.statefiles import locked
+
+HOST_COUNT = 3
+
+
+def obstacle() -> str | None:
+    """Say why this machine cannot boot hosts."""
+    if not sys.platform.startswith("linux"):
+        return "the lab needs Linux"
+    return "the lab needs root" if os.geteuid() else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Wait for other sessions and build the images, which no test's timeout allows."""
+    wanted = any("lab" in getattr(item, "fixturenames", ()) for item in session.items)
+    if not wanted or obstacle() or session.config.option.collectonly:
+        return (yield)
+    with locked(default_state() / "session.lock"):  # two would break each other's hosts
+        Lab(default_state(), default_cache()).build_images()
+        return (yield)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """The lab with host01 to host03 running; hosts that ran before stay up after."""
+    if reason := obstacle():
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    lab = Lab(default_state(), default_cache())
+    ran_before = any(host.running for host in lab.hosts())
+    if not ran_before:
+        lab.down(purge=True)  # disks of an earlier session
+    lab.up(HOST_COUNT)
+    for host in lab.hosts():
+        mend(host)
+    yield lab
+    if not ran_before:
+        lab.down(purge=True)
+
+
+@pytest.fixture(scope="session")
+def lab_environment(lab: Lab) -> dict[str, str]:
+    """The HOME and PATH with which clients reach the hosts."""
+    return lab.environment()
+
+
+@pytest.fixture
+def lab_hosts(lab: Lab) -> Iterator[list[Host]]:
+    """The hosts, for a test that breaks some; they are whole again after it."""
+    yield lab.hosts()
+    for host in lab.hosts():
+        mend(host)
+
+
+def mend(host: Host) -> None:
+    """Boot a host that is down, and heal one that is cut off or slow."""
+    if not host.running:
+        host.boot()
+        host.wait_ssh()
+    elif host.faults:
+        host.heal()
+        host.wait_ssh()

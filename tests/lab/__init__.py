@@ -1,0 +1,1 @@
+"""Real Docker hosts on one Linux machine: namespaces, a disk, sshd and dockerd each."""
