@@ -1,0 +1,250 @@
+"""The error tree: what can go wrong, each with its data and the user's next step.
+
+KernelExtError
+    CellSyntaxError         the cell is not plain Python
+    OptionError             a magic's or a verb's option
+    BundleError             the project's files cannot travel
+    ValueCodecError         a variable cannot travel
+    HistoryError            the history on this machine
+    LinkError               no connection to a host
+        ConnectError            nobody answers, or the login is refused
+        HostKeyError            the host's key is unknown or has changed
+        LinkLost                the connection broke
+        ProtocolError           the other side speaks another language
+    HostError               a host that cannot do the work
+        UnknownHost             no host of that name
+        EngineError             the host's container engine
+        ImageNotFound           the image is not on the host
+        DaemonError             the daemon refused a request
+    RunError                a run that did not end well; also carries its cause
+        RemoteCellError         the cell raised; also of the exception's own type
+"""
+
+from __future__ import annotations
+
+import builtins
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+__all__ = [
+    "BundleError",
+    "CellSyntaxError",
+    "ConnectError",
+    "DaemonError",
+    "EngineError",
+    "HistoryError",
+    "HostError",
+    "HostKeyError",
+    "ImageNotFound",
+    "KernelExtError",
+    "LinkError",
+    "LinkLost",
+    "OptionError",
+    "ProtocolError",
+    "RemoteCellError",
+    "RunError",
+    "UnknownHost",
+    "ValueCodecError",
+    "remote_cell_error",
+]
+
+
+class KernelExtError(Exception):
+    """Anything that kernelext itself says went wrong: one sentence and the next step."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows instead of our own frames."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+class CellSyntaxError(KernelExtError):
+    """The cell's source cannot be read as plain Python.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, in one sentence.
+    line, column : int
+        Where, counted from 1.
+    text : str
+        The offending line.
+    """
+
+    def __init__(self, message: str, line: int = 0, column: int = 0, text: str = "") -> None:
+        super().__init__(message)
+        self.line = line
+        self.column = column
+        self.text = text
+
+
+class OptionError(KernelExtError):
+    """An option of a magic or a verb that cannot be."""
+
+
+class BundleError(KernelExtError):
+    """The project's files cannot travel."""
+
+
+class ValueCodecError(KernelExtError):
+    """A variable cannot be turned into bytes, or bytes into a variable."""
+
+
+class HistoryError(KernelExtError):
+    """The history on this machine cannot be read or written."""
+
+
+class LinkError(KernelExtError):
+    """No connection to a host."""
+
+
+class ConnectError(LinkError):
+    """Nobody answers at the host's address, or the login is refused."""
+
+
+class HostKeyError(LinkError):
+    """The host's key is unknown or has changed; it is never accepted unasked."""
+
+
+class LinkLost(LinkError):
+    """A connection that stood has broken."""
+
+
+class ProtocolError(LinkError):
+    """The other side sent what this version of the protocol does not know."""
+
+
+class HostError(KernelExtError):
+    """A host that cannot do the work."""
+
+
+class UnknownHost(HostError):
+    """No host of that name."""
+
+
+class EngineError(HostError):
+    """The host's container engine is absent or refuses."""
+
+
+class ImageNotFound(HostError):
+    """The image is not on the host and cannot be pulled there."""
+
+
+class DaemonError(HostError):
+    """The daemon on the host refused a request."""
+
+
+class RunError(KernelExtError):
+    """A fold that did not end well.
+
+    Parameters
+    ----------
+    message : str
+        One sentence and the next step.
+    cause : str
+        An `EndCause` value.
+    run, fold, host : str
+        Which one.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        cause: str = "internal",
+        run: str = "",
+        fold: str = "",
+        host: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.run = run
+        self.fold = fold
+        self.host = host
+
+
+class RemoteCellError(RunError):
+    """The cell raised on the host.
+
+    Raised as a subclass that also derives from the remote exception's own class,
+    so that ``except ValueError:`` catches a remote ``ValueError``.
+
+    Parameters
+    ----------
+    ename, evalue : str
+        The remote exception's class name and text.
+    traceback : sequence of str
+        The remote traceback, ready to print, the cell's own lines in it.
+    """
+
+    ename: str
+    evalue: str
+    traceback: Sequence[str]
+
+    def __str__(self) -> str:
+        """Return the remote exception's text, not that of the class it poses as."""
+        return self.evalue
+
+    def _render_traceback_(self) -> list[str]:
+        return list(self.traceback)
+
+
+def remote_cell_error(
+    content: Mapping[str, Any], *, run: str = "", fold: str = "", host: str = ""
+) -> RemoteCellError:
+    """Make the error of a cell that raised, catchable as what it was.
+
+    Parameters
+    ----------
+    content : mapping
+        Of an ``error`` event: ``ename``, ``evalue``, ``traceback`` (lines ready to print) and
+        ``lineage`` (the remote class and its bases, nearest first, as ``module.qualname``).
+    run, fold, host : str
+        Which attempt raised.
+
+    Returns
+    -------
+    RemoteCellError
+        An instance of a class named ``ename`` that derives from `RemoteCellError` and
+        from the nearest of the lineage that is known here (nothing is imported for it).
+
+    Examples
+    --------
+    >>> error = remote_cell_error(
+    ...     {"ename": "ValueError", "evalue": "bad", "lineage": ["builtins.ValueError"]}
+    ... )
+    >>> isinstance(error, ValueError), str(error)
+    (True, 'bad')
+    """
+    ename = str(content.get("ename", "Exception"))
+    evalue = str(content.get("evalue", ""))
+    error = _posing_instance(ename, content.get("lineage", ()))
+    RunError.__init__(error, evalue, cause="cell_error", run=run, fold=fold, host=host)
+    error.ename = ename
+    error.evalue = evalue
+    error.traceback = [str(line) for line in content.get("traceback", ())]
+    return error
+
+
+def _posing_instance(ename: str, lineage: Sequence[str]) -> RemoteCellError:
+    for name in lineage:
+        base = _known_exception(str(name))
+        if base is None:
+            continue
+        try:
+            posing = type(ename, (RemoteCellError, base), {"__module__": base.__module__})
+            # __new__ alone: some constructors insist on arguments that did not travel.
+            return cast(RemoteCellError, posing.__new__(posing))  # type: ignore[call-overload]
+        except TypeError:  # two instance layouts that cannot be combined
+            continue
+    plain = type(ename, (RemoteCellError,), {})
+    return cast(RemoteCellError, plain.__new__(plain))  # type: ignore[call-overload]
+
+
+def _known_exception(dotted: str) -> type[Exception] | None:
+    module, _, name = dotted.rpartition(".")
+    home = builtins if module == "builtins" else sys.modules.get(module)
+    found = getattr(home, name, None)
+    if isinstance(found, type) and issubclass(found, Exception):
+        return found
+    return None

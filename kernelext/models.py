@@ -1,0 +1,415 @@
+"""The nouns that the rooms hand to each other, as frozen dataclasses with a JSON form."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, TypeVar
+
+PROTOCOL_VERSION = 1
+JOURNAL_VERSION = 1
+INLINE_LIMIT_BYTES = 64 * 1024  # a part up to this size travels inside the message that names it
+CHUNK_BYTES = 8 * 1024 * 1024  # a larger part is cut into chunks of this size
+
+# What lies in an attempt's work directory, which is all of the host that its container sees.
+CONTROL_NAME = "control.sock"
+JOURNAL_NAME = "journal"
+PROJECT_DIR = "project"
+HOME_DIR = "home"
+INPUTS_DIR = "inputs"
+VALUES_DIR = "values"
+EXIT_DISK_FULL = 74  # a supervisor that cannot write its journal; EX_IOERR of sysexits.h
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+
+class RunState(str, Enum):
+    """What an attempt, a fold or a run is doing."""
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    STARTING = "starting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will happen."""
+        return self in FINAL_STATES
+
+
+FINAL_STATES = frozenset({RunState.DONE, RunState.FAILED, RunState.CANCELLED, RunState.LOST})
+STATE_ORDER = tuple(RunState)
+
+
+class EndCause(str, Enum):
+    """Why an attempt ended otherwise than done."""
+
+    CELL_ERROR = "cell_error"
+    OUT_OF_MEMORY = "out_of_memory"
+    TIMEOUT = "timeout"
+    USER_INTERRUPT = "user_interrupt"
+    CLOUD_INTERRUPT = "cloud_interrupt"
+    HOST_LOST = "host_lost"
+    DISK_FULL = "disk_full"
+    IMAGE = "image"
+    ENGINE = "engine"
+    PROCESS_DIED = "process_died"
+    KILLED = "killed"
+    INPUT_MISSING = "input_missing"
+    BUDGET = "budget"
+    LEASE = "lease"
+    INTERNAL = "internal"
+
+
+def to_json(value: Any) -> Any:
+    """Turn a dataclass of this module (or a container of them) into what `json` writes."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, (list, tuple)):
+        return [to_json(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: to_json(item) for key, item in value.items()}
+    return value
+
+
+def known_fields(cls: type[T], data: Mapping[str, Any]) -> Json:
+    """Keep of `data` what `cls` has fields for: a later version may have added some."""
+    names = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    return {key: value for key, value in data.items() if key in names}
+
+
+@dataclass(frozen=True)
+class AttemptId:
+    """One execution of one fold of one run."""
+
+    run: str
+    fold: str
+    attempt: int
+
+    def __str__(self) -> str:
+        """Return the form shown to people and used in logs."""
+        return f"{self.run}/{self.fold}/{self.attempt}"
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> AttemptId:
+        """Read the JSON form."""
+        return cls(str(data["run"]), str(data["fold"]), int(data["attempt"]))
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A piece of stored bytes, named by their SHA-256 in hexadecimal."""
+
+    digest: str
+    size_bytes: int
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Chunk:
+        """Read the JSON form."""
+        return cls(str(data["digest"]), int(data["size_bytes"]))
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One file of the project: its path (POSIX, relative), permission bits and chunks."""
+
+    path: str
+    mode: int
+    chunks: tuple[Chunk, ...]
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> FileEntry:
+        """Read the JSON form."""
+        chunks = tuple(Chunk.from_json(c) for c in data["chunks"])
+        return cls(str(data["path"]), int(data["mode"]), chunks)
+
+
+@dataclass(frozen=True)
+class ValueRef:
+    """A variable's manifest.
+
+    Attributes
+    ----------
+    name : str
+        The variable.
+    codec : str
+        How the joined chunks are to be read.
+    identity : str
+        SHA-256 of the header and the raw bytes: equal for equal values, whatever the codec.
+    chunks : tuple of Chunk
+        The stored bytes; joined they are one file that public tools can read.
+    type_name : str
+        The value's class, for people.
+    size_bytes : int
+        In memory, as far as known.
+    shape : tuple of int or None
+    dtype : str or None
+    """
+
+    name: str
+    codec: str
+    identity: str
+    chunks: tuple[Chunk, ...]
+    type_name: str = ""
+    size_bytes: int = 0
+    shape: tuple[int, ...] | None = None
+    dtype: str | None = None
+
+    @property
+    def stored_bytes(self) -> int:
+        """Size of the joined chunks."""
+        return sum(chunk.size_bytes for chunk in self.chunks)
+
+    @property
+    def file_name(self) -> str:
+        """Name of the file of the joined chunks: safe whatever letters the variable has."""
+        return f"{self.identity}.{self.codec}"
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ValueRef:
+        """Read the JSON form."""
+        fields = known_fields(cls, data)
+        fields["chunks"] = tuple(Chunk.from_json(c) for c in data["chunks"])
+        if fields.get("shape") is not None:
+            fields["shape"] = tuple(int(n) for n in fields["shape"])
+        return cls(**fields)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one attempt may use; None leaves it to the host."""
+
+    cpus: float | None = None
+    memory_bytes: int | None = None
+    timeout_s: float | None = None
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Limits:
+        """Read the JSON form."""
+        return cls(**known_fields(cls, data))
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """What all folds of a run have in common, as the daemon and the runner see it.
+
+    Attributes
+    ----------
+    run : str
+        The run's id.
+    owner : str
+        Who asked.
+    title : str
+        The run's name, or the cell's first line.
+    code : str
+        The cell.
+    filename : str
+        What tracebacks call the cell.
+    inputs : tuple of ValueRef
+        Variables that every fold reads.
+    outputs : tuple of str
+        Names to bring home when they are bound at the end.
+    compare : bool
+        Whether inputs that the cell changed come home too (else their names only).
+    project : Chunk or None
+        The manifest of the project's files: a JSON list of `FileEntry`.
+    image : str or None
+        The container image; None is the host's own default.
+    limits : Limits
+    whole_host : bool
+        Whether a fold occupies every slot.
+    env : tuple of str
+        Names of environment variables whose values come apart from this.
+    """
+
+    run: str
+    owner: str
+    title: str
+    code: str
+    filename: str
+    inputs: tuple[ValueRef, ...] = ()
+    outputs: tuple[str, ...] = ()
+    compare: bool = True
+    project: Chunk | None = None
+    image: str | None = None
+    limits: Limits = field(default_factory=Limits)
+    whole_host: bool = True
+    env: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RunSpec:
+        """Read the JSON form."""
+        fields = known_fields(cls, data)
+        fields["inputs"] = tuple(ValueRef.from_json(v) for v in data["inputs"])
+        fields["outputs"] = tuple(data["outputs"])
+        fields["env"] = tuple(data["env"])
+        fields["limits"] = Limits.from_json(data["limits"])
+        if data.get("project"):
+            fields["project"] = Chunk.from_json(data["project"])
+        return cls(**fields)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One fold to execute: its place in the run and the variables that only it reads."""
+
+    fold: str
+    attempt: int
+    inputs: tuple[ValueRef, ...] = ()
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Task:
+        """Read the JSON form."""
+        inputs = tuple(ValueRef.from_json(v) for v in data["inputs"])
+        return cls(str(data["fold"]), int(data["attempt"]), inputs)
+
+
+@dataclass(frozen=True)
+class AttemptEnd:
+    """How an attempt ended, as its host says.
+
+    Attributes
+    ----------
+    state : RunState
+    cause : EndCause or None
+        None when it is done.
+    message : str
+        What the host adds, in one sentence; empty when the cause says it all.
+    exit_code, signal : int or None
+        Of the cell's process.
+    peak_bytes : int or None
+        The most memory it held.
+    """
+
+    state: RunState
+    cause: EndCause | None = None
+    message: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+    peak_bytes: int | None = None
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> AttemptEnd:
+        """Read the JSON form."""
+        fields = known_fields(cls, data)
+        fields["state"] = RunState(data["state"])
+        fields["cause"] = EndCause(data["cause"]) if data.get("cause") else None
+        return cls(**fields)
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What a probe found in an image: its digest, its Python and the packages that matter."""
+
+    digest: str
+    python: str
+    packages: Mapping[str, str]
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ImageFacts:
+        """Read the JSON form."""
+        return cls(**known_fields(cls, data))
+
+
+@dataclass(frozen=True)
+class HostFacts:
+    """What a host's daemon says of its machine.
+
+    Attributes
+    ----------
+    boot_id : str
+        Changes with every boot of the machine.
+    engine : str
+        ``docker`` or ``process``.
+    cores : int
+    memory_bytes : int
+    slots : int
+        Attempts of one core each that may run side by side.
+    running, queued : int
+        Attempts now on the host.
+    """
+
+    boot_id: str
+    engine: str
+    cores: int
+    memory_bytes: int
+    slots: int
+    running: int = 0
+    queued: int = 0
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> HostFacts:
+        """Read the JSON form."""
+        return cls(**known_fields(cls, data))
+
+
+@dataclass(frozen=True)
+class HostConfig:
+    """How to reach a host and what it offers, from the user's file or an SSH alias.
+
+    Attributes
+    ----------
+    name : str
+        What the user calls it; ``local`` is the machine of the notebook.
+    ssh : str or None
+        The alias or ``[user@]address[:port]`` for SSH; None for ``local``.
+    image : str or None
+        Default image of cells.
+    daemon_image : str
+        Image of the daemon's own container.
+    state_dir : str
+        Where the daemon keeps its state on the host.
+    slots : int or None
+        Overrides what the daemon computes.
+    source : str
+        Where the name was found, for people.
+    """
+
+    name: str
+    ssh: str | None = None
+    image: str | None = None
+    daemon_image: str = "python:3.11-slim"
+    state_dir: str = "/var/lib/kernelext"
+    slots: int | None = None
+    source: str = ""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether cells run on this machine without an engine."""
+        return self.ssh is None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The user's and the project's `kernelext.toml`, merged.
+
+    Attributes
+    ----------
+    owner : str
+        Who the runs belong to.
+    default_host : str
+    hosts : mapping of str to HostConfig
+        The user's own host tables.
+    image : str or None
+        The project's default image.
+    upload_limit_bytes : int
+        A bundle above this is refused.
+    lost_after_s : float
+        Silence after which an attempt is given up.
+    """
+
+    owner: str
+    default_host: str = "local"
+    hosts: Mapping[str, HostConfig] = field(default_factory=dict)
+    image: str | None = None
+    upload_limit_bytes: int = 2 * 1024**3
+    lost_after_s: float = 600.0
