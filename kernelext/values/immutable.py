@@ -1,0 +1,70 @@
+"""Which values cannot have been changed in place."""
+
+from __future__ import annotations
+
+import sys
+from types import BuiltinFunctionType, FunctionType, ModuleType
+
+ATOMS = frozenset(
+    {
+        str,
+        int,
+        float,
+        bool,
+        complex,
+        bytes,
+        range,
+        type(None),
+        type(Ellipsis),
+        type(NotImplemented),
+        BuiltinFunctionType,
+    }
+)
+
+
+def is_immutable(value: object) -> bool:
+    """Whether a value cannot have been changed in place, so needs no comparison.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    bool
+        True for atoms (str, int, float, bool, None, complex, bytes, range, numpy scalars),
+        tuples and frozensets of these, modules, built-in functions, classes of importable
+        modules, and functions without attributes whose defaults and closure are immutable.
+    """
+    kind = type(value)
+    if kind in ATOMS or isinstance(value, ModuleType):
+        return True
+    if isinstance(value, (tuple, frozenset)) and kind in (tuple, frozenset):
+        return all(map(is_immutable, value))
+    if isinstance(value, (FunctionType, type)) and _is_importable(value):
+        return True  # travels as its name
+    if isinstance(value, FunctionType):
+        return _is_plain_function(value)
+    numpy = sys.modules.get("numpy")
+    return (
+        numpy is not None
+        and isinstance(value, numpy.generic)
+        and kind.__module__ == "numpy"
+        and value.dtype.kind not in "VO"
+    )
+
+
+def _is_importable(value: FunctionType | type) -> bool:
+    home = sys.modules.get(value.__module__)
+    return value.__module__ != "__main__" and getattr(home, value.__name__, None) is value
+
+
+def _is_plain_function(function: FunctionType) -> bool:
+    if function.__dict__:
+        return False
+    try:
+        held = [cell.cell_contents for cell in function.__closure__ or ()]
+    except ValueError:  # a cell not yet filled
+        return False
+    held += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    return all(map(is_immutable, held))
