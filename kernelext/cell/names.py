@@ -1,0 +1,131 @@
+"""Reads which names a cell takes from the notebook and gives back; executes nothing."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+
+from kernelext.cell.definitions import DEFINITIONS
+from kernelext.cell.expressions import EXPRESSIONS
+from kernelext.cell.imports import import_statements, imported_modules
+from kernelext.cell.reader import Handler, Position, Reader
+from kernelext.cell.scopes import Scope, ScopeKind, collect_bindings
+from kernelext.cell.source import parse
+from kernelext.cell.statements import STATEMENTS
+
+# Keyed by name where they are defined: an older Python lacks some of the types.
+_HANDLERS: dict[type, Handler] = {
+    getattr(ast, name): handler
+    for name, handler in {**EXPRESSIONS, **STATEMENTS, **DEFINITIONS}.items()
+    if hasattr(ast, name)
+}
+
+
+@dataclass(frozen=True)
+class CellNames:
+    """The names of a cell, each tuple in order of first appearance.
+
+    Parameters
+    ----------
+    inputs : tuple of str
+        What the cell may read from the notebook, builtins included; in doubt a name is here.
+    outputs : tuple of str
+        What the cell may have bound when it ends.
+    changed : tuple of str
+        The inputs that a subscript, attribute or method call may change in place.
+    imports : tuple of str
+        The top-level modules that the cell imports.
+    has_star_import : bool
+        Whether `from module import *` binds names that `outputs` cannot list.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    changed: tuple[str, ...]
+    imports: tuple[str, ...]
+    has_star_import: bool = False
+
+
+def read_cell(source: str) -> CellNames:
+    """Find the names that a cell reads, binds and changes.
+
+    Parameters
+    ----------
+    source : str
+        The cell's Python, without its `%%remote` line.
+
+    Returns
+    -------
+    CellNames
+        A name is an input unless the cell has surely replaced it before every read. A manager
+        other than `contextlib.suppress` and its like is taken to let exceptions pass.
+
+    Raises
+    ------
+    CellSyntaxError
+        The text is not plain Python.
+
+    Examples
+    --------
+    >>> names = read_cell("import json\\nmodel = SVC(**params).fit(X, y)\\nscores.append(json)")
+    >>> names.inputs
+    ('SVC', 'params', 'X', 'y', 'scores')
+    >>> names.outputs, names.changed, names.imports
+    (('json', 'model'), ('scores',), ('json',))
+    """
+    tree = parse(source)
+    from_imports = [node for node in import_statements(tree) if isinstance(node, ast.ImportFrom)]
+    has_lazy_annotations = any(
+        node.module == "__future__" and alias.name == "annotations"
+        for node in from_imports
+        for alias in node.names
+    )
+    scope = Scope(ScopeKind.MODULE)
+    scope.has_walrus = ":=" in source
+    reader = Reader(_HANDLERS, scope, has_lazy_annotations=has_lazy_annotations)
+    try:
+        reader.walk_body(tree.body)
+        reader.finish()
+    except RecursionError:
+        reader = _read_roughly(tree)
+    return CellNames(
+        inputs=_in_order(reader.facts.read),
+        outputs=_in_order(_kept(reader)),
+        changed=_in_order(reader.facts.changed),
+        imports=imported_modules(tree),
+        has_star_import=any(node.names[0].name == "*" for node in from_imports),
+    )
+
+
+def _kept(reader: Reader) -> dict[str, Position]:
+    present = reader.state.present | reader.bound_later
+    return {
+        name: position
+        for name, position in reader.facts.bound.items()
+        if name in present and name != "_" and not _is_dunder(name)
+    }
+
+
+def _is_dunder(name: str) -> bool:
+    return len(name) > 4 and name.startswith("__") and name.endswith("__")
+
+
+def _in_order(positions: dict[str, Position]) -> tuple[str, ...]:
+    return tuple(sorted(positions, key=positions.__getitem__))
+
+
+def _read_roughly(tree: ast.Module) -> Reader:
+    """Take every name for an input, for one that is changed and, if it is bound, for an output.
+
+    For a tree too deep to be walked: a few hundred `elif`, as generated code has them.
+    """
+    reader = Reader({}, Scope(ScopeKind.MODULE))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            reader.read(node.id, node, is_changed=True)
+        elif isinstance(node, ast.Global):
+            reader.bound_later.update(node.names)
+    reader.bound_later |= collect_bindings(tree.body).bound
+    for name in reader.bound_later:
+        reader.bind(name, tree)
+    return reader
