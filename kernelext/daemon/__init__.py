@@ -1,0 +1,1 @@
+"""On the host: blobs, queue, containers and journals. It decodes no value."""

@@ -1,0 +1,190 @@
+"""The attempts of a state directory: what is known of each, kept on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kernelext.daemon.pulse import Pulse
+from kernelext.daemon.statedir import StateDir
+from kernelext.errors import DaemonError
+from kernelext.models import AttemptEnd, AttemptId, RunSpec, RunState, Task, to_json
+
+RECORD_NAME = "record.json"
+WORK_NAME = "work"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What outlives the daemon.
+
+    Attributes
+    ----------
+    container : str
+        Empty before one is created.
+    image_digest : str
+    boot_id : str
+        Of the machine when the cell was handed over.
+    end : AttemptEnd or None
+    """
+
+    spec: RunSpec
+    task: Task
+    state: RunState
+    queued_at: float
+    container: str = ""
+    image_digest: str = ""
+    boot_id: str = ""
+    end: AttemptEnd | None = None
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Record:
+        """Read the JSON form."""
+        return cls(
+            RunSpec.from_json(data["spec"]),
+            Task.from_json(data["task"]),
+            RunState(data["state"]),
+            float(data["queued_at"]),
+            data["container"],
+            data["image_digest"],
+            data["boot_id"],
+            AttemptEnd.from_json(data["end"]) if data["end"] else None,
+        )
+
+
+@dataclass
+class Attempt:
+    """An attempt as the running daemon holds it."""
+
+    id: AttemptId
+    record: Record
+    env: dict[str, str] = field(default_factory=dict)
+    journal_fd: int = -1
+    final_bytes: int | None = None  # the journal's size when it has ended
+    stop_asked: str = ""  # an EndCause: someone wants it gone
+    control: socket.socket | None = None
+
+    @property
+    def state(self) -> RunState:
+        """What it is doing."""
+        return self.record.state
+
+    def journal_size(self) -> int:
+        """Return how many bytes of the journal may be sent."""
+        if self.final_bytes is not None:
+            return self.final_bytes
+        return os.fstat(self.journal_fd).st_size if self.journal_fd >= 0 else 0
+
+    def close(self) -> None:
+        """Let descriptors go."""
+        if self.journal_fd >= 0:
+            os.close(self.journal_fd)
+            self.journal_fd = -1
+        if self.control is not None:
+            self.control.close()
+            self.control = None
+
+
+class Attempts:
+    """All attempts, by id; changes are on disk before anyone hears of them."""
+
+    def __init__(self, state: StateDir, secrets_dir: Path, pulse: Pulse) -> None:
+        self._state = state
+        self._secrets = secrets_dir
+        self._pulse = pulse
+        self._known: dict[AttemptId, Attempt] = {}
+        secrets_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def load(self) -> None:
+        """Read what an earlier daemon has left."""
+        for path in sorted(self._state.runs.glob(f"*/*/*/{RECORD_NAME}")):
+            try:
+                run, fold, number = path.parts[-4:-1]
+                attempt_id = AttemptId(run, fold, int(number))
+                record = Record.from_json(json.loads(path.read_text()))
+            except (OSError, ValueError, KeyError, TypeError):
+                continue  # never whole: its client was not told that it is queued
+            attempt = Attempt(attempt_id, record)
+            with contextlib.suppress(OSError, ValueError):
+                attempt.env = json.loads(self._secret(attempt_id).read_text())
+            self._known[attempt_id] = attempt
+
+    def add(self, spec: RunSpec, task: Task, env: dict[str, str]) -> None:
+        """Queue an attempt; one that is known already stays as it is."""
+        attempt_id = AttemptId(spec.run, task.fold, task.attempt)
+        with self._pulse:
+            if attempt_id in self._known:
+                return
+            directory = self._state.attempt(attempt_id)
+            directory.mkdir(parents=True)
+            if env:
+                secret = self._secret(attempt_id)
+                secret.touch(0o600)
+                secret.write_text(json.dumps(env))
+            attempt = Attempt(
+                attempt_id, Record(spec, task, RunState.QUEUED, time.time()), dict(env)
+            )
+            self._save(attempt)
+            self._known[attempt_id] = attempt
+            self._pulse.beat()
+
+    def change(self, attempt: Attempt, **changes: Any) -> None:
+        """Change the record: on disk, then in memory, then tell."""
+        with self._pulse:
+            attempt.record = dataclasses.replace(attempt.record, **changes)
+            self._save(attempt)
+            if attempt.state not in (RunState.QUEUED, RunState.STARTING):
+                with contextlib.suppress(FileNotFoundError):
+                    self._secret(attempt.id).unlink()
+            self._pulse.beat()
+
+    def get(self, attempt_id: AttemptId) -> Attempt:
+        """Return an attempt.
+
+        Raises
+        ------
+        DaemonError
+            When this host does not know it.
+        """
+        with self._pulse:
+            if attempt_id not in self._known:
+                raise DaemonError(f"this host does not know the attempt {attempt_id}")
+            return self._known[attempt_id]
+
+    def forget(self, attempt: Attempt) -> None:
+        """Delete an ended attempt and its files."""
+        with self._pulse:
+            self._known.pop(attempt.id, None)
+            attempt.close()
+        self._state.forget(attempt.id)
+
+    def work(self, attempt: Attempt) -> Path:
+        """Return the attempt's work directory, which its container has claimed."""
+        return self._state.attempt(attempt.id) / WORK_NAME
+
+    def __iter__(self) -> Iterator[Attempt]:
+        """Go over all, in the order they were queued."""
+        with self._pulse:
+            known = list(self._known.values())
+        return iter(sorted(known, key=lambda attempt: attempt.record.queued_at))
+
+    def living(self) -> list[Attempt]:
+        """List those that have not ended."""
+        return [attempt for attempt in self if not attempt.state.is_final]
+
+    def _save(self, attempt: Attempt) -> None:
+        path = self._state.attempt(attempt.id) / RECORD_NAME
+        partial = path.with_suffix(".new")
+        partial.write_text(json.dumps(to_json(attempt.record)))
+        partial.replace(path)
+
+    def _secret(self, attempt: AttemptId) -> Path:
+        return self._secrets / f"{attempt.run}-{attempt.fold}-{attempt.attempt}.json"

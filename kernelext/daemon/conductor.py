@@ -1,0 +1,263 @@
+"""Takes one attempt from its slot to its end."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+import shutil
+import socket
+import threading
+import time
+from pathlib import Path
+
+from kernelext.daemon.attempts import Attempt, Attempts
+from kernelext.daemon.blobs import BlobStore
+from kernelext.daemon.engine import ContainerPlan, ContainerStatus, Engine
+from kernelext.daemon.pulse import Pulse
+from kernelext.daemon.statedir import StateDir, open_beneath
+from kernelext.daemon.supervision import JournalReader, ask_supervisor, connect_supervisor
+from kernelext.daemon.workdir import make_work, place_inputs, place_project
+from kernelext.errors import DaemonError, EngineError, ImageNotFound, KernelExtError
+from kernelext.models import (
+    EXIT_DISK_FULL,
+    JOURNAL_NAME,
+    AttemptEnd,
+    EndCause,
+    RunState,
+    to_json,
+)
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.25  # pokes are hints: beside them everything is looked at this often
+STATUS_S = 2.0
+READY_TIMEOUT_S = 120.0
+
+
+class Conductor:
+    """Knows how an attempt is prepared, claimed, watched and ended."""
+
+    def __init__(
+        self,
+        state: StateDir,
+        attempts: Attempts,
+        blobs: BlobStore,
+        engine: Engine,
+        pulse: Pulse,
+        boot_id: str,
+    ) -> None:
+        self._state = state
+        self._attempts = attempts
+        self._blobs = blobs
+        self._engine = engine
+        self._pulse = pulse
+        self._boot_id = boot_id
+
+    def conduct(self, attempt: Attempt, cores: int, memory_bytes: int | None) -> None:
+        """Run an attempt to its end; the end is in its record, whatever happens."""
+        try:
+            self._prepare(attempt, cores, memory_bytes)
+            self._claim(attempt)
+            end = self._watch(attempt)
+        except ImageNotFound as exc:
+            end = AttemptEnd(RunState.FAILED, EndCause.IMAGE, str(exc))
+        except EngineError as exc:
+            end = AttemptEnd(RunState.FAILED, EndCause.ENGINE, str(exc))
+        except OSError as exc:
+            cause = EndCause.DISK_FULL if exc.errno == 28 else EndCause.INTERNAL
+            end = AttemptEnd(RunState.FAILED, cause, str(exc))
+        except KernelExtError as exc:
+            end = AttemptEnd(RunState.FAILED, EndCause.INTERNAL, str(exc))
+        self._finish(attempt, end)
+
+    def resume(self, attempt: Attempt) -> None:
+        """Go on with an attempt that an earlier daemon has claimed."""
+        try:
+            if attempt.record.boot_id != self._boot_id:
+                end = AttemptEnd(RunState.LOST, EndCause.HOST_LOST, "the host was restarted")
+            else:
+                work = self._attempts.work(attempt)
+                attempt.journal_fd = open_beneath(work, JOURNAL_NAME)
+                attempt.control = connect_supervisor(work)
+                if attempt.control and not ask_supervisor(attempt.control, {"op": "status"}).get(
+                    "claimed"
+                ):
+                    self._hand_over(attempt)
+                end = self._watch(attempt)
+        except KernelExtError as exc:
+            end = AttemptEnd(RunState.FAILED, EndCause.INTERNAL, str(exc))
+        self._finish(attempt, end)
+
+    # before the claim
+
+    def _prepare(self, attempt: Attempt, cores: int, memory_bytes: int | None) -> None:
+        spec = attempt.record.spec
+        image = spec.image or self._engine.default_image()
+        facts = self._engine.inspect_image(image)
+        container = f"kernelext-{secrets.token_hex(6)}"
+        self._attempts.change(
+            attempt,
+            state=RunState.STARTING,
+            container=container,
+            image_digest=facts.digest,
+            boot_id=self._boot_id,
+        )
+        work = self._state.work / container
+        uid = self._engine.cell_uid
+        attempt.journal_fd = make_work(work, uid)
+        plan = ContainerPlan(
+            container, image, spec.owner, work, cores, spec.limits.cpus, memory_bytes
+        )
+        self._engine.create(plan)
+        starter = _Starter(self._engine, container)
+        place_inputs(work, (*spec.inputs, *attempt.record.task.inputs), self._blobs, uid)
+        if spec.project is not None:
+            place_project(work, spec.project, self._blobs, uid)
+        starter.join()
+        attempt.control = self._wait_ready(attempt, work)
+
+    def _wait_ready(self, attempt: Attempt, work: Path) -> socket.socket:
+        deadline_s = time.monotonic() + READY_TIMEOUT_S
+        while True:
+            seen = self._pulse.count
+            connection = connect_supervisor(work)
+            if connection is not None:
+                return connection
+            status = self._engine.status(attempt.record.container)
+            if status is None or not status.is_running:
+                code = status.exit_code if status else None
+                raise EngineError(f"the container ended before it took the cell (exit code {code})")
+            if time.monotonic() > deadline_s:
+                raise EngineError(f"the container was not ready within {READY_TIMEOUT_S:g} s")
+            self._pulse.wait(seen, 0.02)
+
+    def _claim(self, attempt: Attempt) -> None:
+        waiting = self._state.work / attempt.record.container
+        target = self._attempts.work(attempt)
+        waiting.rename(target)
+        # A container's mount follows; a process of `local` goes on to use the old path.
+        waiting.symlink_to(target)
+        self._attempts.change(attempt, state=RunState.RUNNING)
+        self._hand_over(attempt)
+
+    def _hand_over(self, attempt: Attempt) -> None:
+        assert attempt.control is not None
+        if attempt.stop_asked:
+            return
+        claim = {
+            "op": "claim",
+            "spec": to_json(attempt.record.spec),
+            "task": to_json(attempt.record.task),
+            "env": attempt.env,
+            "run": attempt.id.run,
+            "fold": attempt.id.fold,
+            "attempt": attempt.id.attempt,
+        }
+        ask_supervisor(attempt.control, claim)
+
+    # after it
+
+    def _watch(self, attempt: Attempt) -> AttemptEnd:
+        reader = JournalReader(attempt.journal_fd)
+        look_at_s = time.monotonic() + STATUS_S
+        while True:
+            seen = self._pulse.count
+            reader.advance()
+            if reader.end is not None:
+                attempt.final_bytes = reader.offset
+                return reader.end
+            if time.monotonic() >= look_at_s or attempt.stop_asked:
+                look_at_s = time.monotonic() + STATUS_S
+                status = self._engine.status(attempt.record.container)
+                if status is None or not status.is_running:
+                    reader.advance()
+                    attempt.final_bytes = reader.whole_bytes
+                    end: AttemptEnd | None = reader.end
+                    return end or self._silent_end(attempt, status)
+            self._pulse.wait(seen, LOOK_S)
+
+    def _silent_end(self, attempt: Attempt, status: ContainerStatus | None) -> AttemptEnd:
+        """Say how a container ended whose supervisor could not."""
+        code = status.exit_code if status else None
+        if status and status.is_out_of_memory:
+            return AttemptEnd(RunState.FAILED, EndCause.OUT_OF_MEMORY, exit_code=code)
+        if attempt.stop_asked:
+            cause = EndCause(attempt.stop_asked)
+            return AttemptEnd(_stopped_state(cause), cause, exit_code=code)
+        if code == EXIT_DISK_FULL:
+            return AttemptEnd(RunState.FAILED, EndCause.DISK_FULL, exit_code=code)
+        return AttemptEnd(
+            RunState.FAILED, EndCause.KILLED, "something ended its container", exit_code=code
+        )
+
+    def stop(self, attempt: Attempt, cause: EndCause) -> None:
+        """Kill an attempt, or take it from the queue."""
+        with self._pulse:
+            if attempt.state.is_final:
+                return
+            attempt.stop_asked = cause.value
+            if attempt.state is RunState.QUEUED:
+                self._attempts.change(
+                    attempt,
+                    state=_stopped_state(cause),
+                    end=AttemptEnd(_stopped_state(cause), cause),
+                )
+                return
+        if attempt.control is not None:
+            with contextlib.suppress(DaemonError):
+                ask_supervisor(attempt.control, {"op": "kill", "cause": cause.value})
+                return
+        self._engine.remove(attempt.record.container)
+
+    def interrupt(self, attempt: Attempt) -> None:
+        """Send SIGINT to the cell; one that has not begun is cancelled."""
+        if attempt.state is RunState.RUNNING and attempt.control is not None:
+            ask_supervisor(attempt.control, {"op": "interrupt"})
+        else:
+            self.stop(attempt, EndCause.USER_INTERRUPT)
+
+    def _finish(self, attempt: Attempt, end: AttemptEnd) -> None:
+        if attempt.final_bytes is None:
+            attempt.final_bytes = attempt.journal_size()
+        if attempt.stop_asked and end.cause in (EndCause.ENGINE, EndCause.INTERNAL):
+            cause = EndCause(attempt.stop_asked)
+            end = AttemptEnd(_stopped_state(cause), cause)
+        log.info("attempt.ended id=%s state=%s cause=%s", attempt.id, end.state, end.cause)
+        self._attempts.change(attempt, state=end.state, end=end)
+        container = attempt.record.container
+
+        def clear() -> None:
+            self._engine.remove(container)
+            waiting = self._state.work / container
+            if waiting.is_symlink():
+                waiting.unlink()
+            shutil.rmtree(waiting, ignore_errors=True)
+
+        if container:
+            threading.Thread(target=clear, name=f"remove-{container}").start()
+
+
+class _Starter:
+    """Starts a container beside the placing of its files."""
+
+    def __init__(self, engine: Engine, container: str) -> None:
+        self._error: KernelExtError | None = None
+        self._thread = threading.Thread(target=self._start, args=(engine, container))
+        self._thread.start()
+
+    def _start(self, engine: Engine, container: str) -> None:
+        try:
+            engine.start(container)
+        except KernelExtError as exc:
+            self._error = exc
+
+    def join(self) -> None:
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+
+def _stopped_state(cause: EndCause) -> RunState:
+    cancelled = cause is EndCause.USER_INTERRUPT
+    return RunState.CANCELLED if cancelled else RunState.FAILED

@@ -1,0 +1,145 @@
+"""Calls of the Docker Engine API over its Unix socket (docs: "Docker Engine API v1.41")."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from kernelext.errors import EngineError
+
+TIMEOUT_S = 120.0
+
+
+class UnixHTTPConnection(http.client.HTTPConnection):
+    """HTTP to a Unix socket."""
+
+    def __init__(self, path: str, timeout_s: float | None) -> None:
+        super().__init__("docker", timeout=timeout_s)
+        self._path = path
+        self._timeout_s = timeout_s
+
+    def connect(self) -> None:
+        """Connect to the socket."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self._timeout_s)
+        self.sock.connect(self._path)
+
+
+class DockerError(EngineError):
+    """The engine's refusal, with its HTTP status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class DockerAPI:
+    """One engine.
+
+    Parameters
+    ----------
+    path : str
+        Of its socket.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._version = ""
+
+    def call(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
+        """Make one call.
+
+        Returns
+        -------
+        object
+            The answer's JSON, or its bytes where it is none; None for an empty answer.
+
+        Raises
+        ------
+        DockerError
+            The engine refused.
+        EngineError
+            Nobody answers at the socket.
+        """
+        with self._request(method, path, body, query, TIMEOUT_S) as response:
+            data: bytes = response.read()
+            if not data:
+                return None
+            if "json" in (response.getheader("Content-Type") or ""):
+                return json.loads(data)
+            return data
+
+    def lines(self, method: str, path: str, **query: Any) -> Iterator[dict[str, Any]]:
+        """Make a call whose answer is one JSON object after the other, without end."""
+        with self._request(method, path, None, query, None) as response:
+            while True:
+                line = response.readline()
+                if not line:
+                    return
+                if line.strip():
+                    yield json.loads(line)
+
+    def _request(
+        self, method: str, path: str, body: Any, query: dict[str, Any], timeout_s: float | None
+    ) -> _Response:
+        if not self._version and path != "/version":
+            self._version = "/v" + str(self.call("GET", "/version")["ApiVersion"])
+        connection = UnixHTTPConnection(self._path, timeout_s)
+        known = {key: value for key, value in query.items() if value is not None}
+        url = (self._version if path != "/version" else "") + quote(path)
+        if known:
+            url += "?" + urlencode(known)
+        try:
+            connection.request(
+                method,
+                url,
+                None if body is None else json.dumps(body),
+                {"Content-Type": "application/json"},
+            )
+            response = connection.getresponse()
+        except (OSError, http.client.HTTPException) as exc:
+            connection.close()
+            raise EngineError(f"the Docker engine does not answer ({exc}); is it running?") from exc
+        if response.status >= 400:
+            text = response.read().decode("utf-8", "replace")
+            connection.close()
+            raise DockerError(response.status, _message(text))
+        return _Response(connection, response)
+
+
+class _Response:
+    """An answer whose connection is closed with it."""
+
+    def __init__(
+        self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse
+    ) -> None:
+        self._connection = connection
+        self._response = response
+
+    def __enter__(self) -> http.client.HTTPResponse:
+        return self._response
+
+    def __exit__(self, *_: object) -> None:
+        self._response.close()
+        self._connection.close()
+
+
+def _message(text: str) -> str:
+    try:
+        return str(json.loads(text)["message"]).strip()
+    except (ValueError, KeyError, TypeError):
+        return text.strip()[:500]
+
+
+def plain_log(data: bytes) -> tuple[str, str]:
+    """Split a container's log stream (8-byte frame heads) into stdout and stderr."""
+    streams = {1: bytearray(), 2: bytearray()}
+    while len(data) >= 8:
+        size = int.from_bytes(data[4:8], "big")
+        streams.setdefault(data[0], bytearray()).extend(data[8 : 8 + size])
+        data = data[8 + size :]
+    return streams[1].decode("utf-8", "replace"), streams[2].decode("utf-8", "replace")

@@ -1,0 +1,255 @@
+"""Containers by a Docker engine, hardened: DESIGN 4."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kernelext.daemon.docker_api import DockerAPI, DockerError, plain_log
+from kernelext.daemon.engine import PROBE, THREAD_VARIABLES, ContainerPlan, ContainerStatus
+from kernelext.errors import EngineError, ImageNotFound
+from kernelext.models import HOME_DIR, ImageFacts
+
+CELL_UID = 10001
+CODE_MOUNT = "/kernelext/code"
+WORK_MOUNT = "/kernelext/work"
+POKE_MOUNT = "/kernelext/poke"
+PIDS_LIMIT = 4096
+LABEL = "kernelext.container"
+STATE_LABEL = "kernelext.state"
+OWNER_LABEL = "kernelext.owner"
+RETRY_S = 1.0
+
+
+class DockerEngine:
+    """The engine of the host that the daemon's own container runs on.
+
+    Parameters
+    ----------
+    socket_path : str
+        Of the engine.
+    state_dir, code_dir, poke_dir : Path
+        The same on the host as here.
+    default_image : str
+        For cells that name none.
+    own_container : str
+        What the daemon runs in.
+    """
+
+    name = "docker"
+    cell_uid: int | None = CELL_UID
+
+    def __init__(
+        self,
+        socket_path: str,
+        *,
+        state_dir: Path,
+        code_dir: Path,
+        default_image: str,
+        own_container: str,
+    ) -> None:
+        self._api = DockerAPI(socket_path)
+        self._state_dir = state_dir
+        self._code_dir = code_dir
+        self._default_image = default_image
+        self._own_container = own_container
+        self._facts_path = state_dir / "images.json"
+        self._facts_lock = threading.Lock()
+
+    def capacity(self) -> tuple[int, int]:
+        """Return the machine's cores and memory in bytes."""
+        info = self._api.call("GET", "/info")
+        return int(info["NCPU"]), int(info["MemTotal"])
+
+    def default_image(self) -> str:
+        """Return the daemon's own image."""
+        return self._default_image
+
+    # images
+
+    def inspect_image(self, image: str) -> ImageFacts:
+        """Look an image up, pull it where it is absent, and probe it once."""
+        digest = self._image_id(image)
+        with self._facts_lock:
+            known = self._known_facts()
+            if digest not in known:
+                known[digest] = self._probe(image)
+                partial = self._facts_path.with_suffix(".new")
+                partial.write_text(json.dumps(known))
+                partial.replace(self._facts_path)
+            return ImageFacts(digest, **known[digest])
+
+    def _image_id(self, image: str) -> str:
+        try:
+            return str(self._api.call("GET", f"/images/{image}/json")["Id"])
+        except DockerError as exc:
+            if exc.status != 404:
+                raise
+        self._pull(image)
+        return str(self._api.call("GET", f"/images/{image}/json")["Id"])
+
+    def _pull(self, image: str) -> None:
+        name, tag = image, None
+        if ":" not in image.rpartition("/")[2]:
+            tag = "latest"
+        problem = ""
+        try:
+            for line in self._api.lines("POST", "/images/create", fromImage=name, tag=tag):
+                problem = str(line.get("error", problem))
+        except DockerError as exc:
+            problem = str(exc)
+        if problem:
+            raise ImageNotFound(
+                f"the image {image} is not on the host and cannot be pulled there"
+                f" ({problem.splitlines()[0][:200]}); load it (docker load) or name another"
+                " with --image"
+            )
+
+    def _known_facts(self) -> dict[str, Any]:
+        with contextlib.suppress(OSError, ValueError):
+            found = json.loads(self._facts_path.read_text())
+            if isinstance(found, dict):
+                return found
+        return {}
+
+    def _probe(self, image: str) -> dict[str, Any]:
+        name = f"kernelext-probe-{secrets.token_hex(4)}"
+        config = {
+            "Image": image,
+            "Entrypoint": ["python3", "-B", "-c", PROBE],
+            "Labels": self._labels(name, ""),
+            "HostConfig": {"NetworkMode": "none", **_hardened()},
+        }
+        self._api.call("POST", "/containers/create", config, name=name)
+        try:
+            self._api.call("POST", f"/containers/{name}/start")
+            code = self._api.call("POST", f"/containers/{name}/wait")["StatusCode"]
+            log = self._api.call("GET", f"/containers/{name}/logs", stdout=1, stderr=1) or b""
+        except DockerError as exc:
+            if "executable file not found" in str(exc) or "no such file" in str(exc):
+                raise EngineError(
+                    f"the image {image} has no python3; name one that has with --image"
+                ) from exc
+            raise
+        finally:
+            self.remove(name)
+        said, complaint = plain_log(log)
+        try:
+            facts: dict[str, Any] = json.loads(said)
+        except ValueError as exc:
+            last = (complaint.strip().splitlines() or [f"exit {code}"])[-1]
+            raise EngineError(
+                f"python3 of the image {image} does not work ({last[:200]}); it must be"
+                " Python 3.9 or later; name another image with --image"
+            ) from exc
+        return facts
+
+    # containers
+
+    def _labels(self, name: str, owner: str) -> dict[str, str]:
+        return {LABEL: name, STATE_LABEL: str(self._state_dir), OWNER_LABEL: owner}
+
+    def create(self, plan: ContainerPlan) -> None:
+        """Create a container."""
+        environment = {
+            "HOME": f"{WORK_MOUNT}/{HOME_DIR}",
+            "USER": "kernelext",
+            "LOGNAME": "kernelext",
+            **dict.fromkeys(THREAD_VARIABLES, str(plan.cores)),
+            **plan.environment,
+        }
+        limits: dict[str, Any] = {}
+        if plan.memory_bytes:
+            limits = {"Memory": plan.memory_bytes, "MemorySwap": plan.memory_bytes}
+            limits["ShmSize"] = plan.memory_bytes // 2
+        if plan.cpus:
+            limits["NanoCpus"] = int(plan.cpus * 1e9)
+        config = {
+            "Image": plan.image,
+            "Entrypoint": ["python3", CODE_MOUNT, "runner"],
+            "Cmd": ["--work", WORK_MOUNT, "--poke", f"{POKE_MOUNT}/daemon"],
+            "User": f"{CELL_UID}:{CELL_UID}",
+            "WorkingDir": WORK_MOUNT,
+            "Env": [f"{key}={value}" for key, value in environment.items()],
+            "Labels": self._labels(plan.name, plan.owner),
+            "HostConfig": {
+                "Binds": [
+                    f"{plan.work}:{WORK_MOUNT}",
+                    f"{self._code_dir}:{CODE_MOUNT}:ro",
+                    f"{self._state_dir / 'poke'}:{POKE_MOUNT}",
+                ],
+                **_hardened(),
+                **limits,
+            },
+        }
+        try:
+            self._api.call("POST", "/containers/create", config, name=plan.name)
+        except DockerError as exc:
+            raise EngineError(f"the Docker engine does not create a container: {exc}") from exc
+
+    def start(self, name: str) -> None:
+        """Start it; it waits for a claim."""
+        try:
+            self._api.call("POST", f"/containers/{name}/start")
+        except DockerError as exc:
+            raise EngineError(f"the Docker engine does not start a container: {exc}") from exc
+
+    def status(self, name: str) -> ContainerStatus | None:
+        """Say how it does; None when there is none of that name."""
+        try:
+            state = self._api.call("GET", f"/containers/{name}/json")["State"]
+        except DockerError as exc:
+            if exc.status == 404:
+                return None
+            raise
+        waiting = state["Status"] == "created"
+        return ContainerStatus(
+            bool(state["Running"]) or waiting,
+            int(state["ExitCode"]),
+            bool(state["OOMKilled"]),
+            str(state.get("Error", "")),
+        )
+
+    def remove(self, name: str) -> None:
+        """Kill and delete it; one that is gone is fine."""
+        with contextlib.suppress(DockerError):
+            self._api.call("DELETE", f"/containers/{name}", force=1, v=1)
+
+    def containers(self) -> list[str]:
+        """List this state directory's containers."""
+        filters = json.dumps({"label": [LABEL, f"{STATE_LABEL}={self._state_dir}"]})
+        found = self._api.call("GET", "/containers/json", all=1, filters=filters)
+        return [str(each["Labels"][LABEL]) for each in found]
+
+    def watch(self, ended: Callable[[], None]) -> None:
+        """Call `ended` in a thread whenever some container ends."""
+        filters = json.dumps({"type": ["container"], "event": ["die"], "label": [LABEL]})
+
+        def follow() -> None:
+            while True:
+                with contextlib.suppress(EngineError, OSError, ValueError):
+                    for _ in self._api.lines("GET", "/events", filters=filters):
+                        ended()
+                time.sleep(RETRY_S)  # the engine restarts
+
+        threading.Thread(target=follow, name="engine-events", daemon=True).start()
+
+    def leave(self) -> None:
+        """Delete the daemon's own container."""
+        if self._own_container:
+            self.remove(self._own_container)
+
+
+def _hardened() -> dict[str, Any]:
+    return {
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges"],
+        "PidsLimit": PIDS_LIMIT,
+        "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "1"}},
+    }

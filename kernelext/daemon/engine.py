@@ -1,0 +1,108 @@
+"""What the daemon needs of a container engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from kernelext.models import ImageFacts
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+
+PROBE = """
+import importlib.metadata as m, json, platform
+print(json.dumps({"python": platform.python_version(), "packages":
+    {d.metadata["Name"]: d.version for d in m.distributions() if d.metadata["Name"]}}))
+"""
+
+
+@dataclass(frozen=True)
+class ContainerPlan:
+    """A container to create.
+
+    Attributes
+    ----------
+    name : str
+        Ours, unique.
+    image : str
+    owner : str
+    work : Path
+        Its private work directory on the host.
+    cores : int
+        Threads that numeric libraries are to use.
+    cpus, memory_bytes : limits, None for none
+    """
+
+    name: str
+    image: str
+    owner: str
+    work: Path
+    cores: int
+    cpus: float | None = None
+    memory_bytes: int | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ContainerStatus:
+    """What the engine says of a container."""
+
+    is_running: bool
+    exit_code: int | None = None
+    is_out_of_memory: bool = False
+    error: str = ""
+
+
+class Engine(Protocol):
+    """Creates, starts, watches and removes containers.
+
+    A container is created and started unclaimed and waits on its control socket: a warm
+    one is the same, kept.
+    """
+
+    name: str
+    cell_uid: int | None  # who owns a work directory; None: whoever runs the daemon
+
+    def capacity(self) -> tuple[int, int]:
+        """Return the machine's cores and memory in bytes."""
+
+    def default_image(self) -> str:
+        """Return the image of a cell that names none."""
+
+    def inspect_image(self, image: str) -> ImageFacts:
+        """Look an image up, pull it where it is absent, and probe it once.
+
+        Raises
+        ------
+        ImageNotFound
+        EngineError
+            Also when it has no Python.
+        """
+
+    def create(self, plan: ContainerPlan) -> None:
+        """Create a container."""
+
+    def start(self, name: str) -> None:
+        """Start it; it waits for a claim."""
+
+    def status(self, name: str) -> ContainerStatus | None:
+        """Say how it does; None when there is none of that name."""
+
+    def remove(self, name: str) -> None:
+        """Kill and delete it; one that is gone is fine."""
+
+    def containers(self) -> list[str]:
+        """List this state directory's containers."""
+
+    def watch(self, ended: Callable[[], None]) -> None:
+        """Call `ended` in a thread whenever some container ends."""
+
+    def leave(self) -> None:
+        """Do the daemon's last act: delete what it runs in."""

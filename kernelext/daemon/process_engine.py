@@ -1,0 +1,166 @@
+"""Throw-away processes instead of containers, for the host ``local``.
+
+An empty folder and an empty home; memory is limited by a cgroup where that may be made,
+else the supervisor watches. There is no other isolation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from kernelext.daemon.engine import PROBE, THREAD_VARIABLES, ContainerPlan, ContainerStatus
+from kernelext.errors import EngineError
+from kernelext.models import HOME_DIR, ImageFacts
+
+KEPT_VARIABLES = (
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "LD_LIBRARY_PATH",
+    "VIRTUAL_ENV",
+    "PYTHONUSERBASE",
+    "SSL_CERT_FILE",
+)
+CGROUP_V1 = Path("/sys/fs/cgroup/memory")
+
+
+class ProcessEngine:
+    """Runs supervisors as processes of this machine.
+
+    Parameters
+    ----------
+    code_dir, poke_dir : Path
+    """
+
+    name = "process"
+    cell_uid: int | None = None
+
+    def __init__(self, *, code_dir: Path, poke_dir: Path) -> None:
+        self._code_dir = code_dir
+        self._poke_dir = poke_dir
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._plans: dict[str, ContainerPlan] = {}
+        self._ended: Callable[[], None] = lambda: None
+        self._facts: ImageFacts | None = None
+
+    def capacity(self) -> tuple[int, int]:
+        """Return the machine's cores and memory in bytes."""
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return len(os.sched_getaffinity(0)), memory
+
+    def default_image(self) -> str:
+        """Return nothing: there are no images."""
+        return ""
+
+    def inspect_image(self, image: str) -> ImageFacts:
+        """Probe the interpreter that cells run in."""
+        if image:
+            raise EngineError(
+                f"`local` runs cells without containers, so it has no image {image};"
+                " leave --image out or choose a host with Docker by --on"
+            )
+        if self._facts is None:
+            argv = [sys.executable, "-B", "-c", PROBE]
+            said = subprocess.run(argv, check=True, capture_output=True, cwd="/").stdout
+            self._facts = ImageFacts("", **json.loads(said))
+        return self._facts
+
+    def create(self, plan: ContainerPlan) -> None:
+        """Remember what to start."""
+        self._plans[plan.name] = plan
+
+    def start(self, name: str) -> None:
+        """Start it; it waits for a claim."""
+        plan = self._plans[name]
+        argv = [sys.executable, str(self._code_dir), "runner", "--work", str(plan.work)]
+        argv += ["--poke", str(self._poke_dir / "daemon")]
+        cgroup = None
+        if plan.memory_bytes:
+            cgroup = _make_cgroup(name, plan.memory_bytes)
+            limit = (
+                ["--cgroup", str(cgroup)] if cgroup else ["--watch-bytes", str(plan.memory_bytes)]
+            )
+            argv += limit
+        kept = {key: os.environ[key] for key in KEPT_VARIABLES if key in os.environ}
+        environment = {
+            **kept,
+            "HOME": str(plan.work / HOME_DIR),
+            **dict.fromkeys(THREAD_VARIABLES, str(plan.cores)),
+            **plan.environment,
+        }
+        with (plan.work / "console").open("wb") as console:
+            process = subprocess.Popen(
+                argv,
+                cwd=plan.work,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                start_new_session=True,
+            )
+        if cgroup:
+            (cgroup / "cgroup.procs").write_text(str(process.pid))
+        self._processes[name] = process
+        threading.Thread(target=self._wait, args=(name, cgroup), daemon=True).start()
+
+    def _wait(self, name: str, cgroup: Path | None) -> None:
+        self._processes[name].wait()
+        if cgroup:
+            with contextlib.suppress(OSError):
+                cgroup.rmdir()
+        self._ended()
+
+    def status(self, name: str) -> ContainerStatus | None:
+        """Say how it does; None when there is none of that name."""
+        process = self._processes.get(name)
+        if process is None:
+            return None
+        code = process.poll()
+        return ContainerStatus(code is None, code)
+
+    def remove(self, name: str) -> None:
+        """Kill it; its children die with their supervisor."""
+        process = self._processes.pop(name, None)
+        self._plans.pop(name, None)
+        if process is not None and process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+    def containers(self) -> list[str]:
+        """List the running ones that this daemon started."""
+        return [name for name, process in self._processes.items() if process.poll() is None]
+
+    def watch(self, ended: Callable[[], None]) -> None:
+        """Call `ended` in a thread whenever one ends."""
+        self._ended = ended
+
+    def leave(self) -> None:
+        """Leave nothing: there is nothing to delete."""
+
+
+def _make_cgroup(name: str, memory_bytes: int) -> Path | None:
+    """Make a memory cgroup below our own (v1), or None where that may not be."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+        own = next(line.split(":", 2)[2] for line in lines if ":memory:" in line)
+        cgroup = CGROUP_V1 / own.lstrip("/") / name
+        cgroup.mkdir()
+    except (OSError, StopIteration):
+        return None
+    try:
+        (cgroup / "memory.limit_in_bytes").write_text(str(memory_bytes))
+        with contextlib.suppress(OSError):  # absent without swap accounting
+            (cgroup / "memory.memsw.limit_in_bytes").write_text(str(memory_bytes))
+    except OSError:
+        cgroup.rmdir()
+        return None
+    return cgroup

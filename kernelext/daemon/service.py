@@ -1,0 +1,200 @@
+"""What clients may ask of the daemon: one method a request."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kernelext.daemon.attempts import Attempt, Attempts
+from kernelext.daemon.blobs import BlobStore
+from kernelext.daemon.conductor import Conductor
+from kernelext.daemon.engine import Engine
+from kernelext.daemon.pulse import Pulse
+from kernelext.daemon.queue import Queue
+from kernelext.daemon.statedir import SAFE_DIGEST, open_beneath
+from kernelext.daemon.workdir import project_files
+from kernelext.errors import DaemonError, ProtocolError
+from kernelext.models import (
+    JOURNAL_NAME,
+    PROTOCOL_VERSION,
+    VALUES_DIR,
+    AttemptId,
+    EndCause,
+    RunSpec,
+    Task,
+    to_json,
+)
+from kernelext.wire import MAX_BODY_BYTES, Header
+
+Answer = tuple[Header, bytes]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who this daemon is: the digest of its code and the machine's boot."""
+
+    code: str
+    boot_id: str
+
+
+class Service:
+    """The daemon's rooms behind one door.
+
+    Parameters
+    ----------
+    identity : Identity
+    attempts, blobs, conductor, engine, queue, pulse
+        What it is made of.
+    retire : callable
+        Ends the daemon.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        *,
+        attempts: Attempts,
+        blobs: BlobStore,
+        conductor: Conductor,
+        engine: Engine,
+        queue: Queue,
+        pulse: Pulse,
+        retire: Callable[[], None],
+    ) -> None:
+        self.attempts = attempts
+        self.pulse = pulse
+        self._identity = identity
+        self._blobs = blobs
+        self._conductor = conductor
+        self._engine = engine
+        self._queue = queue
+        self._retire = retire
+        self._answers: dict[str, Callable[[Header, bytes], Answer]] = {
+            "hello": self._hello,
+            "ping": lambda _, __: ({}, b""),
+            "facts": self._facts,
+            "image": self._image,
+            "missing": self._missing,
+            "put": self._put,
+            "submit": self._submit,
+            "get": self._get,
+            "interrupt": self._interrupt,
+            "kill": self._kill,
+            "release": self._release,
+            "retire": self._end,
+        }
+
+    def answer(self, header: Header, body: bytes) -> Answer:
+        """Carry out a request.
+
+        Raises
+        ------
+        ProtocolError
+            When this version does not know it.
+        """
+        op = str(header.get("op"))
+        if op not in self._answers:
+            raise ProtocolError(f"this daemon does not know the request {op!r}")
+        return self._answers[op](header, body)
+
+    def open_journal(self, attempt_id: AttemptId) -> Attempt:
+        """Return an attempt whose journal can be read, if there is one."""
+        attempt = self.attempts.get(attempt_id)
+        with self.pulse:
+            if attempt.state.is_final and attempt.journal_fd < 0:
+                with contextlib.suppress(DaemonError, OSError):
+                    work = self.attempts.work(attempt)
+                    attempt.journal_fd = open_beneath(work, JOURNAL_NAME)
+                    attempt.final_bytes = os.fstat(attempt.journal_fd).st_size
+        return attempt
+
+    def _hello(self, header: Header, _: bytes) -> Answer:
+        if header.get("protocol") != PROTOCOL_VERSION:
+            raise ProtocolError(
+                f"the daemon speaks protocol {PROTOCOL_VERSION}, the client"
+                f" {header.get('protocol')}"
+            )
+        facts = self._queue.facts(self._identity.boot_id, self._engine.name)
+        return {
+            "protocol": PROTOCOL_VERSION,
+            "code": self._identity.code,
+            "facts": to_json(facts),
+            "clock": time.time(),
+        }, b""
+
+    def _facts(self, _: Header, __: bytes) -> Answer:
+        return {"facts": to_json(self._queue.facts(self._identity.boot_id, self._engine.name))}, b""
+
+    def _image(self, header: Header, _: bytes) -> Answer:
+        image = header.get("image") or self._engine.default_image()
+        return {"facts": to_json(self._engine.inspect_image(str(image)))}, b""
+
+    def _missing(self, header: Header, _: bytes) -> Answer:
+        return {"missing": self._blobs.missing(header["digests"])}, b""
+
+    def _put(self, header: Header, body: bytes) -> Answer:
+        self._blobs.put(str(header["digest"]), body)
+        return {}, b""
+
+    def _submit(self, header: Header, body: bytes) -> Answer:
+        start = 0
+        for digest, size in header["inline"]:
+            self._blobs.put(str(digest), body[start : start + size])
+            start += size
+        spec = RunSpec.from_json(header["spec"])
+        tasks = [Task.from_json(task) for task in header["tasks"]]
+        missing = self._blobs.missing(self._needed(spec, tasks))
+        if missing:
+            return {"missing": missing}, b""
+        for task in tasks:
+            self.attempts.add(spec, task, dict(header.get("env", {})))
+        return {"missing": []}, b""
+
+    def _needed(self, spec: RunSpec, tasks: list[Task]) -> list[str]:
+        refs = [*spec.inputs, *(ref for task in tasks for ref in task.inputs)]
+        needed = [chunk.digest for ref in refs for chunk in ref.chunks]
+        if spec.project is not None:
+            needed.append(spec.project.digest)
+            if not self._blobs.missing([spec.project.digest]):
+                files = project_files(spec.project, self._blobs)
+                needed += [chunk.digest for entry in files for chunk in entry.chunks]
+        return needed
+
+    def _get(self, header: Header, _: bytes) -> Answer:
+        attempt = self.attempts.get(AttemptId.from_json(header["attempt"]))
+        digest = str(header["digest"])
+        if not SAFE_DIGEST.fullmatch(digest):
+            raise DaemonError(f"{digest[:80]!r} is no digest")
+        fd = open_beneath(self.attempts.work(attempt), VALUES_DIR, digest)
+        with os.fdopen(fd, "rb") as file:
+            data = file.read(MAX_BODY_BYTES + 1)
+        if len(data) > MAX_BODY_BYTES:
+            raise DaemonError(f"the chunk {digest[:12]} is too large")
+        return {}, data
+
+    def _interrupt(self, header: Header, _: bytes) -> Answer:
+        attempt = self.attempts.get(AttemptId.from_json(header["attempt"]))
+        self._conductor.interrupt(attempt)
+        return {"state": attempt.state.value}, b""
+
+    def _kill(self, header: Header, _: bytes) -> Answer:
+        attempt = self.attempts.get(AttemptId.from_json(header["attempt"]))
+        self._conductor.stop(attempt, EndCause(header.get("cause", "killed")))
+        return {"state": attempt.state.value}, b""
+
+    def _release(self, header: Header, _: bytes) -> Answer:
+        attempt = self.attempts.get(AttemptId.from_json(header["attempt"]))
+        if not attempt.state.is_final:
+            raise DaemonError(f"{attempt.id} has not ended")
+        self.attempts.forget(attempt)
+        return {}, b""
+
+    def _end(self, _: Header, __: bytes) -> Answer:
+        living = self.attempts.living()
+        if living:
+            return {"busy": [str(attempt.id) for attempt in living]}, b""
+        self._retire()
+        return {"busy": []}, b""

@@ -1,0 +1,128 @@
+"""The daemon's state directory: where everything lies.
+
+::
+
+    lock            held by the one daemon of this directory
+    daemon.sock     where clients connect
+    code/DIGEST/    our own modules, unpacked, read-only in containers
+    blobs/AB/DIGEST stored bytes, read-only
+    incoming/       blobs not whole yet
+    poke/daemon     the datagram socket that wakes the daemon
+    images.json     what probes found in images
+    work/CONTAINER/ the work directory of a container that no attempt has claimed
+    runs/RUN/FOLD/ATTEMPT/{record.json,work/}
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+from pathlib import Path
+
+from kernelext.errors import DaemonError
+from kernelext.models import AttemptId
+
+SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
+SAFE_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class StateDir:
+    """Paths of one state directory, made when first needed."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for path in (self.blobs, self.incoming, self.poke, self.work, self.runs):
+            path.mkdir(parents=True, exist_ok=True)
+        for path in (self.blobs, self.incoming, self.work, self.runs):
+            path.chmod(0o700)
+        root.chmod(0o711)  # group docker reaches the socket, nobody lists
+
+    @property
+    def lock(self) -> Path:
+        """The lock file."""
+        return self.root / "lock"
+
+    @property
+    def socket(self) -> Path:
+        """Where clients connect."""
+        return self.root / "daemon.sock"
+
+    @property
+    def blobs(self) -> Path:
+        """Stored bytes."""
+        return self.root / "blobs"
+
+    @property
+    def incoming(self) -> Path:
+        """Blobs not whole yet."""
+        return self.root / "incoming"
+
+    @property
+    def poke(self) -> Path:
+        """The directory of the datagram socket."""
+        return self.root / "poke"
+
+    @property
+    def images(self) -> Path:
+        """What probes found in images."""
+        return self.root / "images.json"
+
+    @property
+    def work(self) -> Path:
+        """Work directories before their claim."""
+        return self.root / "work"
+
+    @property
+    def runs(self) -> Path:
+        """Attempts."""
+        return self.root / "runs"
+
+    def attempt(self, attempt: AttemptId) -> Path:
+        """Return an attempt's directory.
+
+        Raises
+        ------
+        DaemonError
+            When the ids are no plain names.
+        """
+        for part in (attempt.run, attempt.fold):
+            if not SAFE_NAME.fullmatch(part):
+                raise DaemonError(f"{part!r} is no name of a run or fold")
+        return self.runs / attempt.run / attempt.fold / str(attempt.attempt)
+
+    def forget(self, attempt: AttemptId) -> None:
+        """Delete an attempt's directory and what is then empty above it."""
+        path = self.attempt(attempt)
+        shutil.rmtree(path, ignore_errors=True)
+        for parent in (path.parent, path.parent.parent):
+            try:
+                parent.rmdir()
+            except OSError:
+                return
+
+
+def open_beneath(directory: Path, *parts: str) -> int:
+    """Open a regular file for reading, following no link on the way.
+
+    The directory belongs to a container, which may have put anything in its place.
+
+    Raises
+    ------
+    DaemonError
+        When there is no regular file of that name.
+    """
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        for part in parts:
+            below = os.open(part, flags, dir_fd=fd)
+            os.close(fd)
+            fd = below
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(f"{parts[-1]} is no regular file")
+    except OSError as exc:
+        os.close(fd)
+        raise DaemonError(f"the run left no file {'/'.join(parts)}") from exc
+    return fd

@@ -1,0 +1,90 @@
+"""The supervisor's child: takes the claim, runs the cell, sends its results."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import socket
+import sys
+import types
+from pathlib import Path
+from typing import Any, Protocol
+
+from kernelext.events import json_body
+from kernelext.models import INPUTS_DIR, PROJECT_DIR, RunSpec, Task
+from kernelext.runner.channel import EventChannel
+from kernelext.runner.failure import failure_content
+from kernelext.runner.results import Results
+from kernelext.runner.streams import flush_c_streams, install_streams
+from kernelext.values import decode
+from kernelext.wire import Header
+
+
+class Shell(Protocol):
+    """What executes source."""
+
+    def execute(self, source: str, filename: str) -> dict[str, Any] | None:
+        """Run `source`; None when it ended well, else the content of an error event."""
+
+
+def run_cell_process(sock: socket.socket) -> None:
+    """Wait for a claim on `sock` and execute it; the process ends with it."""
+    channel = EventChannel(sock)
+    install_streams(channel)
+    work = Path.cwd()
+    main = types.ModuleType("__main__")
+    sys.modules["__main__"] = main
+    code_dir = sys.path.pop(0)
+    sys.path.append(code_dir)
+    failure: dict[str, Any] | None
+    try:
+        shell = make_shell(main, channel)
+        failure = _execute(channel.receive_claim(), shell, main.__dict__, channel, work)
+    except BaseException as error:  # the cell's frame: an interrupt may come at any time
+        failure = failure_content(error)
+    _leave(failure, channel)
+
+
+def make_shell(main: types.ModuleType, channel: EventChannel) -> Shell:
+    """Choose IPython where the image has it."""
+    try:
+        from kernelext.runner.ipython_shell import IPythonShell
+    except ImportError:
+        from kernelext.runner.plain_shell import PlainShell
+
+        return PlainShell(main.__dict__, channel)
+    return IPythonShell(main, channel)
+
+
+def _execute(
+    claim: Header,
+    shell: Shell,
+    namespace: dict[str, Any],
+    channel: EventChannel,
+    work: Path,
+) -> dict[str, Any] | None:
+    spec = RunSpec.from_json(claim["spec"])
+    task = Task.from_json(claim["task"])
+    os.environ.update(claim.get("env", {}))
+    os.chdir(work / PROJECT_DIR)
+    sys.path.insert(0, str(work / PROJECT_DIR))
+    results = Results(spec, namespace, channel, work)
+    for ref in (*spec.inputs, *task.inputs):
+        namespace[ref.name] = decode(ref, work / INPUTS_DIR / ref.file_name, namespace)
+        results.note_input(ref)
+    failure = shell.execute(spec.code, spec.filename)
+    flush_c_streams()
+    if failure is None:
+        results.send()
+    return failure
+
+
+def _leave(failure: dict[str, Any] | None, channel: EventChannel) -> None:
+    try:
+        if failure is not None:
+            channel.emit("error", {}, json_body(failure))
+        atexit._run_exitfuncs()
+        flush_c_streams()
+        channel.emit("finished", {"ok": failure is None})
+    finally:
+        os._exit(0)

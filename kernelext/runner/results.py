@@ -1,0 +1,85 @@
+"""Brings a cell's results out of its namespace: bound names, and inputs that it changed."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from kernelext.errors import ValueCodecError
+from kernelext.models import INLINE_LIMIT_BYTES, VALUES_DIR, RunSpec, ValueRef, to_json
+from kernelext.runner.channel import EventChannel
+from kernelext.values import Encoded, encode, is_immutable
+
+
+class Results:
+    """Knows the inputs as they were, and sends what is to come home.
+
+    Parameters
+    ----------
+    spec : RunSpec
+    namespace : dict
+        The cell's.
+    channel : EventChannel
+    work : Path
+        The work directory.
+    """
+
+    def __init__(
+        self, spec: RunSpec, namespace: dict[str, Any], channel: EventChannel, work: Path
+    ) -> None:
+        self._spec = spec
+        self._namespace = namespace
+        self._channel = channel
+        self._values = work / VALUES_DIR
+        self._before: dict[str, str] = {}
+
+    def note_input(self, ref: ValueRef) -> None:
+        """Remember what an input is before the cell has run."""
+        value = self._namespace[ref.name]
+        if is_immutable(value):
+            return
+        identity = ref.identity
+        if ref.codec == "pickle":  # the same object pickles differently on the two sides
+            with contextlib.suppress(ValueCodecError):
+                identity = encode(ref.name, value, self._namespace).ref.identity
+        self._before[ref.name] = identity
+
+    def send(self) -> None:
+        """Send every result as an event, large ones by files."""
+        for name in self._spec.outputs:
+            if name in self._namespace:
+                self._send_value(name)
+        changed = [name for name in self._before if self._has_changed(name)]
+        if self._spec.compare:
+            for name in changed:
+                self._send_value(name)
+        elif changed:
+            self._channel.emit("changed", {"names": changed})
+
+    def _has_changed(self, name: str) -> bool:
+        if name in self._spec.outputs or name not in self._namespace:
+            return False
+        try:
+            encoded = encode(name, self._namespace[name], self._namespace)
+        except ValueCodecError:
+            return True
+        return encoded.ref.identity != self._before[name]
+
+    def _send_value(self, name: str) -> None:
+        try:
+            encoded = encode(name, self._namespace[name], self._namespace)
+        except ValueCodecError as error:
+            self._channel.emit("value", {"name": name, "left": str(error)})
+            return
+        body = b""
+        if encoded.ref.stored_bytes <= INLINE_LIMIT_BYTES:
+            body = b"".join(encoded.parts)
+        else:
+            self._store(encoded)
+        self._channel.emit("value", {"ref": to_json(encoded.ref)}, body)
+
+    def _store(self, encoded: Encoded) -> None:
+        self._values.mkdir(exist_ok=True)
+        for chunk, part in zip(encoded.ref.chunks, encoded.parts):
+            (self._values / chunk.digest).write_bytes(part)
