@@ -1,0 +1,143 @@
+"""A snapshot of the project: every file that travels, by path, mode and digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from kernelext.bundle.ignore import IgnoreRules
+from kernelext.bundle.statcache import StatCache
+from kernelext.errors import BundleError
+from kernelext.models import CHUNK_BYTES, Chunk, FileEntry, to_json
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The project's files at one moment.
+
+    Attributes
+    ----------
+    root : Path
+    files : tuple of FileEntry
+        In the order of their paths.
+    manifest : bytes
+        The same as JSON: what the daemon reads.
+    manifest_chunk : Chunk
+    """
+
+    root: Path
+    files: tuple[FileEntry, ...]
+    manifest: bytes
+    manifest_chunk: Chunk
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of all files."""
+        return sum(chunk.size_bytes for entry in self.files for chunk in entry.chunks)
+
+    def digests(self) -> list[str]:
+        """Return the digest of every part, the manifest first."""
+        parts = [chunk.digest for entry in self.files for chunk in entry.chunks]
+        return list(dict.fromkeys([self.manifest_chunk.digest, *parts]))
+
+    def read(self, digest: str) -> bytes:
+        """Read one part.
+
+        Raises
+        ------
+        BundleError
+            When its file has changed since.
+        """
+        if digest == self.manifest_chunk.digest:
+            return self.manifest
+        for entry in self.files:
+            offset = 0
+            for chunk in entry.chunks:
+                if chunk.digest == digest:
+                    return self._read_chunk(entry, chunk, offset)
+                offset += chunk.size_bytes
+        raise BundleError(f"no file of the project holds {digest[:12]}")
+
+    def _read_chunk(self, entry: FileEntry, chunk: Chunk, offset: int) -> bytes:
+        try:
+            with (self.root / entry.path).open("rb") as file:
+                file.seek(offset)
+                data = file.read(chunk.size_bytes)
+        except OSError as exc:
+            raise BundleError(f"{entry.path} cannot be read: {exc.strerror}") from exc
+        if hashlib.sha256(data).hexdigest() != chunk.digest:
+            raise BundleError(f"{entry.path} changed while it was being sent; run the cell again")
+        return data
+
+
+def take_snapshot(root: Path, cache: StatCache, now_ns: int, limit_bytes: int) -> Snapshot:
+    """Look at every file of the project.
+
+    Parameters
+    ----------
+    root : Path
+    cache : StatCache
+    now_ns : int
+        The time, nanoseconds since 1970.
+    limit_bytes : int
+        More than this does not travel.
+
+    Raises
+    ------
+    BundleError
+        When it is too large, naming the largest files, or a file cannot be read.
+    """
+    found = sorted(_walk(root, root, IgnoreRules(root)), key=lambda each: each[0])
+    total = sum(stat.st_size for _, stat in found)
+    if total > limit_bytes:
+        raise BundleError(_too_large(found, total, limit_bytes))
+    files = []
+    for path, stat in found:
+        full = root / path
+        chunks = cache.chunks(str(full), stat, now_ns, partial(_chunks, full))
+        files.append(FileEntry(path, stat.st_mode & 0o777, chunks))
+    manifest = json.dumps(to_json(files), separators=(",", ":")).encode()
+    chunk = Chunk(hashlib.sha256(manifest).hexdigest(), len(manifest))
+    return Snapshot(root, tuple(files), manifest, chunk)
+
+
+def _walk(root: Path, folder: Path, rules: IgnoreRules) -> Iterator[tuple[str, os.stat_result]]:
+    try:
+        entries = list(os.scandir(folder))
+    except OSError as exc:
+        raise BundleError(f"{folder.name}/ cannot be read: {exc.strerror}") from exc
+    for entry in entries:
+        path = Path(entry.path).relative_to(root).as_posix()
+        is_dir = entry.is_dir(follow_symlinks=False)
+        if rules.is_ignored(path, is_dir=is_dir):
+            continue
+        if is_dir:
+            yield from _walk(root, Path(entry.path), rules)
+        elif entry.is_file():  # what a link points at travels as a file
+            yield path, entry.stat()
+
+
+def _chunks(path: Path) -> tuple[Chunk, ...]:
+    chunks = []
+    try:
+        with path.open("rb") as file:
+            while data := file.read(CHUNK_BYTES):
+                chunks.append(Chunk(hashlib.sha256(data).hexdigest(), len(data)))
+    except OSError as exc:
+        raise BundleError(f"{path.name} cannot be read: {exc.strerror}") from exc
+    return tuple(chunks)
+
+
+def _too_large(found: list[tuple[str, os.stat_result]], total: int, limit_bytes: int) -> str:
+    largest = sorted(found, key=lambda each: -each[1].st_size)[:5]
+    names = ", ".join(f"{path} ({stat.st_size / 1e6:.0f} MB)" for path, stat in largest)
+    return (
+        f"the project's files are {total / 1e9:.2f} GB, more than upload_limit"
+        f" ({limit_bytes / 1e9:.2f} GB); the largest: {names}. Name what is not needed in"
+        " .gitignore or .dockerignore, or raise upload_limit in your kernelext.toml"
+    )
