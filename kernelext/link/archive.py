@@ -1,0 +1,59 @@
+"""The zip of our own modules that hosts run, named by its digest."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import cloudpickle
+
+import kernelext
+
+FILES = ("__init__.py", "errors.py", "models.py", "events.py", "wire.py")
+ROOMS = ("values", "runner", "daemon")
+DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip can hold: the digest is of the code alone
+
+MAIN = """\
+import sys
+
+command = sys.argv.pop(1)
+if command == "daemon":
+    from kernelext.daemon.main import main
+elif command == "runner":
+    from kernelext.runner.main import main
+elif command == "connect":
+    from kernelext.daemon.relay import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """The zip's bytes and their SHA-256 in hexadecimal."""
+
+    data: bytes
+    digest: str
+
+
+@functools.cache
+def code_archive() -> Archive:
+    """Pack this version's modules, and cloudpickle beside them: the same bytes every time."""
+    members = {"__main__.py": MAIN.encode()}
+    package = Path(kernelext.__file__).parent
+    for path in [package / name for name in FILES]:
+        members[f"kernelext/{path.name}"] = path.read_bytes()
+    for room in ROOMS:
+        for path in (package / room).glob("*.py"):
+            members[f"kernelext/{room}/{path.name}"] = path.read_bytes()
+    for path in Path(cloudpickle.__file__).parent.glob("*.py"):
+        members[f"cloudpickle/{path.name}"] = path.read_bytes()
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(members):
+            archive.writestr(zipfile.ZipInfo(name, DATE), members[name], zipfile.ZIP_DEFLATED)
+    data = packed.getvalue()
+    return Archive(data, hashlib.sha256(data).hexdigest())

@@ -1,0 +1,104 @@
+"""The daemon of the host ``local``: a process of this machine, in a session of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from kernelext.errors import ConnectError
+from kernelext.link.archive import Archive
+from kernelext.link.pipe import SocketAbsent
+
+READY_TIMEOUT_S = 20.0
+STATE_TAKEN = 75  # the daemon's word for: another one holds the state directory
+
+
+def connect_local(state_dir: Path) -> socket.socket:
+    """Connect to the daemon of a state directory.
+
+    Raises
+    ------
+    SocketAbsent
+        When none listens.
+    """
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        directory = os.open(state_dir, os.O_RDONLY)
+        try:
+            # By descriptor where there is /proc: a socket's path may have 107 bytes only.
+            by_descriptor = Path(f"/proc/self/fd/{directory}")
+            parent = by_descriptor if by_descriptor.exists() else state_dir
+            connection.connect(str(parent / "daemon.sock"))
+        finally:
+            os.close(directory)
+    except OSError as exc:
+        connection.close()
+        raise SocketAbsent("no daemon runs on this machine") from exc
+    return connection
+
+
+def start_local(state_dir: Path, archive: Archive, environ: Mapping[str, str]) -> None:
+    """Start a daemon and return when it listens.
+
+    Raises
+    ------
+    ConnectError
+        When it does not come up; the message holds its last words.
+    """
+    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = state_dir / "code" / f"{archive.digest}.zip"
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}")
+        partial.write_bytes(archive.data)
+        partial.replace(path)
+    argv = [sys.executable, "-I", "-S", str(path), "daemon", "--engine", "process"]
+    argv += ["--state", str(state_dir), "--code", archive.digest]
+    argv += ["--secrets", str(_secrets_dir(environ))]
+    log = state_dir / "daemon.log"
+    with log.open("wb") as out:
+        daemon = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            cwd="/",
+            env=dict(environ),
+            start_new_session=True,
+        )
+    deadline_s = time.monotonic() + READY_TIMEOUT_S
+    while time.monotonic() < deadline_s:
+        with contextlib.suppress(SocketAbsent):
+            connect_local(state_dir).close()
+            _forget(daemon)
+            return
+        if daemon.poll() not in (None, STATE_TAKEN):
+            break
+        time.sleep(0.01)
+    said = log.read_text(errors="replace").strip().splitlines()
+    raise ConnectError(
+        f"the daemon of `local` does not start ({said[-1] if said else 'no word from it'});"
+        f" its log is daemon.log in kernelext's data folder"
+    )
+
+
+def _forget(daemon: subprocess.Popen[bytes]) -> None:
+    """Let the daemon outlive us without a warning that we did not wait for it."""
+    daemon.returncode = daemon.returncode or 0
+
+
+def _secrets_dir(environ: Mapping[str, str]) -> Path:
+    """Return a folder in memory where the system has one."""
+    runtime = environ.get("XDG_RUNTIME_DIR")
+    if runtime and Path(runtime).is_dir():
+        return Path(runtime) / "kernelext"
+    shared = Path("/dev/shm")  # noqa: S108
+    parent = shared if shared.is_dir() else Path(tempfile.gettempdir())
+    return parent / f"kernelext-{os.getuid()}"

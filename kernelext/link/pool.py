@@ -1,0 +1,45 @@
+"""The links of a process: one a host, kept open between cells."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from kernelext.link.hostlink import HostLink
+from kernelext.models import HostConfig
+
+
+class LinkPool:
+    """Hands out one `HostLink` a host.
+
+    Parameters
+    ----------
+    environ : mapping
+        Of the user, for SSH.
+    local_state : Path
+        State directory of the daemon of ``local``.
+    """
+
+    def __init__(self, environ: Mapping[str, str], local_state: Path) -> None:
+        self._environ = environ
+        self._local_state = local_state
+        self._links: dict[str, HostLink] = {}
+        self._lock = threading.Lock()
+
+    def get(self, host: HostConfig) -> HostLink:
+        """Return the host's link, connected or not; a changed configuration makes a new one."""
+        with self._lock:
+            link = self._links.get(host.name)
+            if link is None or link.host != host:
+                if link is not None:
+                    link.close()
+                link = self._links[host.name] = HostLink(host, self._environ, self._local_state)
+            return link
+
+    def close(self) -> None:
+        """End all connections."""
+        with self._lock:
+            for link in self._links.values():
+                link.close()
+            self._links.clear()

@@ -1,0 +1,101 @@
+"""The TCP end of an SSH connection: connecting, counting bytes; speaks no protocol."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import Any
+
+from kernelext.errors import ConnectError
+
+READ_AHEAD_BYTES = 128 * 1024
+UNSENT_BYTES = 128 * 1024
+
+
+class Wire:
+    """A connected socket, or a channel through another host, as paramiko wants it.
+
+    Attributes
+    ----------
+    sent_bytes, received_bytes : int
+    """
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+        self._ahead = b""
+        self._position = 0
+        self.sent_bytes = 0
+        self.received_bytes = 0
+        self._closed = False  # paramiko asks for it under this name
+
+    def send(self, data: bytes) -> int:
+        """Send some of `data` and return how much."""
+        sent = int(self._sock.send(data))
+        self.sent_bytes += sent
+        return sent
+
+    def recv(self, size: int) -> bytes:
+        """Return at most `size` bytes, read ahead: paramiko asks for 16, then for the rest."""
+        if self._position == len(self._ahead):
+            self._ahead, self._position = self._sock.recv(READ_AHEAD_BYTES), 0
+            self.received_bytes += len(self._ahead)
+        piece = self._ahead[self._position : self._position + size]
+        self._position += len(piece)
+        return piece
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Bound every later wait."""
+        self._sock.settimeout(seconds)
+
+    def close(self) -> None:
+        """End it at once; whoever waits in it is woken."""
+        self._closed = True
+        with contextlib.suppress(OSError, EOFError):
+            if isinstance(self._sock, socket.socket):
+                self._sock.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError, EOFError):
+            self._sock.close()
+
+
+def connect(host: str, hostname: str, port: int, timeout_s: float) -> socket.socket:
+    """Connect to an SSH server's port.
+
+    Parameters
+    ----------
+    host : str
+        The name the user typed, for messages.
+    hostname : str
+    port : int
+    timeout_s : float
+        For each of its addresses.
+
+    Raises
+    ------
+    ConnectError
+    """
+    where = f"{host} ({hostname}:{port})"
+    try:
+        sock = socket.create_connection((hostname, port), timeout=timeout_s)
+    except socket.gaierror as exc:
+        raise ConnectError(
+            f"No address is known for {hostname}: check how {host} is spelt, or give it a "
+            "HostName in ~/.ssh/config."
+        ) from exc
+    except ConnectionRefusedError as exc:
+        raise ConnectError(
+            f"{where} refuses the connection: check that sshd runs there and listens at this port."
+        ) from exc
+    except TimeoutError as exc:
+        raise ConnectError(
+            f"{where} has not answered within {timeout_s:g} s: check that it is up and that no "
+            "firewall is in the way."
+        ) from exc
+    except OSError as exc:
+        raise ConnectError(
+            f"There is no way to {where} ({exc.strerror or exc}): check the network."
+        ) from exc
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        # What the kernel holds of an upload goes before an interrupt that comes later.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+    return sock
