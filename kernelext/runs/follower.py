@@ -1,0 +1,129 @@
+"""Follows one attempt's journal home: the same bytes, then the same events."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from kernelext.errors import ProtocolError
+from kernelext.events import Event
+from kernelext.models import JOURNAL_NAME, AttemptEnd, AttemptId, RunState, ValueRef
+from kernelext.runs.results import FoldResult, StoredValue
+from kernelext.wire import FrameDecoder, Header
+
+VALUES_NAME = "values"
+
+
+class Follower:
+    """Keeps an attempt's journal in the user's data folder.
+
+    What the daemon pushes is appended; its place is the length of the file, so a cut
+    connection goes on exactly there and nothing is lost or doubled.
+
+    Parameters
+    ----------
+    attempt : AttemptId
+    host : str
+    directory : Path
+        The attempt's, at home.
+    on_event, on_state, on_end : callable
+        Called in the link's thread.
+    """
+
+    def __init__(
+        self,
+        attempt: AttemptId,
+        host: str,
+        directory: Path,
+        *,
+        on_event: Callable[[Event], None],
+        on_state: Callable[[RunState], None],
+        on_end: Callable[[AttemptEnd, str], None],
+    ) -> None:
+        directory.mkdir(parents=True, mode=0o700)
+        self.attempt = attempt
+        self.host = host
+        self.directory = directory
+        self.offset = 0
+        self._on_event = on_event
+        self._on_state = on_state
+        self._on_end = on_end
+        self._decoder = FrameDecoder()
+        self._number = 0
+        self._values: dict[str, ValueRef] = {}
+        self._inline: dict[str, bytes] = {}
+        self._left: dict[str, str] = {}
+        self._changed: tuple[str, ...] = ()
+        self._failure: dict[str, object] = {}
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._fd = os.open(directory / JOURNAL_NAME, flags, 0o600)
+
+    def take(self, header: Header, body: bytes) -> None:
+        """Take a push of the daemon.
+
+        Raises
+        ------
+        ProtocolError
+            When the journal does not go on where it stopped.
+        """
+        word = header["push"]
+        if word == "journal":
+            if header["offset"] != self.offset:
+                raise ProtocolError(f"the journal of {self.attempt} has a gap")
+            self._append(body)
+        elif word == "state":
+            self._on_state(RunState(header["state"]))
+        elif word == "end":
+            os.close(self._fd)
+            self._on_end(AttemptEnd.from_json(header["end"]), str(header["image_digest"]))
+
+    def _append(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fd, view) :]
+        self.offset += len(data)
+        for header, body in self._decoder.feed(data):
+            event = Event.from_frame(header, body)
+            if event.kind == "journal":
+                continue
+            if event.number != self._number + 1:
+                raise ProtocolError(f"the journal of {self.attempt} lacks an event")
+            self._number = event.number
+            self._note(event)
+            self._on_event(event)
+
+    def _note(self, event: Event) -> None:
+        if event.kind == "value" and "ref" in event.header:
+            ref = ValueRef.from_json(event.header["ref"])
+            self._values[ref.name] = ref
+            self._inline[ref.name] = event.body
+        elif event.kind == "value":
+            self._left[str(event.header["name"])] = str(event.header["left"])
+        elif event.kind == "changed":
+            self._changed = tuple(str(name) for name in event.header["names"])
+        elif event.kind == "error":
+            self._failure = event.content()
+
+    # results
+
+    def large_values(self) -> list[ValueRef]:
+        """List the results whose bytes have to be fetched."""
+        return [
+            ref for name, ref in self._values.items() if ref.stored_bytes != len(self._inline[name])
+        ]
+
+    def value_path(self, ref: ValueRef) -> Path:
+        """Return where a fetched result lies at home."""
+        return self.directory / VALUES_NAME / ref.file_name
+
+    def result(self, end: AttemptEnd) -> FoldResult:
+        """Sum up, when all large values are here; results count only of a cell that is done."""
+        values: dict[str, StoredValue] = {}
+        if end.state is RunState.DONE:
+            for name, ref in self._values.items():
+                path = self.value_path(ref)
+                values[name] = StoredValue(ref, path if path.exists() else self._inline[name])
+        return FoldResult(
+            self.attempt, self.host, end, values, self._left, self._changed, self._failure
+        )

@@ -1,0 +1,71 @@
+"""What is to be run: a cell, its variables and files, the folds and the hosts."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kernelext.bundle import Snapshot
+from kernelext.models import HostConfig, Limits
+
+
+def new_run_id() -> str:
+    """Make an id that is unique for all practical purposes and short enough to type."""
+    return secrets.token_hex(5)
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """A run before it is submitted.
+
+    Attributes
+    ----------
+    run : str
+        Its id.
+    kind : str
+        ``remote`` or ``folds``.
+    title, code, filename : str
+    owner : str
+    hosts : tuple of HostConfig
+    folds : mapping of str to mapping
+        The variables that only this fold reads, by the fold's label.
+    inputs : mapping of str to object
+        The variables that all folds read.
+    outputs : tuple of str
+        Names to bring home.
+    compare : bool
+        Whether inputs that the cell changed come home too.
+    namespace : dict
+        The notebook's, for functions that are rebuilt over another one.
+    snapshot : Snapshot or None
+    image : str or None
+        None is each host's own default.
+    limits : Limits
+    env : mapping of str to str
+    lost_after_s : float
+    """
+
+    run: str
+    kind: str
+    title: str
+    code: str
+    filename: str
+    owner: str
+    hosts: tuple[HostConfig, ...]
+    folds: Mapping[str, Mapping[str, object]]
+    inputs: Mapping[str, object] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
+    compare: bool = True
+    namespace: dict[str, Any] = field(default_factory=dict)
+    snapshot: Snapshot | None = None
+    image: str | None = None
+    limits: Limits = field(default_factory=Limits)
+    env: Mapping[str, str] = field(default_factory=dict)
+    lost_after_s: float = 600.0
+
+    @property
+    def whole_host(self) -> bool:
+        """Whether a fold occupies all of its host."""
+        return self.kind == "remote"

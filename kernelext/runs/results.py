@@ -1,0 +1,102 @@
+"""A fold's end and its results, and the error that says what went wrong."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kernelext.errors import EngineError, ImageNotFound, KernelExtError, RunError, remote_cell_error
+from kernelext.models import AttemptEnd, AttemptId, EndCause, Limits, RunState, ValueRef
+
+
+@dataclass(frozen=True)
+class StoredValue:
+    """A result's bytes at home: themselves, or the file that holds them."""
+
+    ref: ValueRef
+    source: bytes | Path
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """How a fold ended.
+
+    Attributes
+    ----------
+    attempt : AttemptId
+    host : str
+    end : AttemptEnd
+    values : mapping of str to StoredValue
+    left : mapping of str to str
+        Results that cannot travel, and why.
+    changed : tuple of str
+        Inputs that the cell changed and that stay on the host.
+    failure : mapping
+        Content of the error event, if the cell raised.
+    error : KernelExtError or None
+        What happened here, if the cell never started.
+    """
+
+    attempt: AttemptId
+    host: str
+    end: AttemptEnd
+    values: Mapping[str, StoredValue] = field(default_factory=dict)
+    left: Mapping[str, str] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
+    failure: Mapping[str, Any] = field(default_factory=dict)
+    error: KernelExtError | None = None
+
+
+def fold_error(result: FoldResult, limits: Limits) -> BaseException | None:
+    """Make the error to raise for a fold; None when it is done."""
+    end = result.end
+    if end.state is RunState.DONE:
+        return None
+    if result.error is not None:
+        return result.error
+    place = {"run": result.attempt.run, "fold": result.attempt.fold, "host": result.host}
+    if end.cause is EndCause.USER_INTERRUPT:
+        return KeyboardInterrupt(f"interrupted; {result.host} confirmed that the cell has ended")
+    if end.cause is EndCause.CELL_ERROR and result.failure:
+        return remote_cell_error(result.failure, **place)
+    if end.cause is EndCause.IMAGE:
+        return ImageNotFound(end.message)
+    if end.cause is EndCause.ENGINE:
+        return EngineError(end.message)
+    cause = end.cause or EndCause.INTERNAL
+    return RunError(_sentence(result.host, end, cause, limits), cause=cause.value, **place)
+
+
+def _sentence(host: str, end: AttemptEnd, cause: EndCause, limits: Limits) -> str:
+    if cause is EndCause.OUT_OF_MEMORY:
+        held = f", {_gigabytes(end.peak_bytes)} at its peak" if end.peak_bytes else ""
+        limit = f" of {_gigabytes(limits.memory_bytes)}" if limits.memory_bytes else ""
+        return (
+            f"out of memory on {host}{held}{limit};"
+            " allow more with --memory, or use a larger host by --on"
+        )
+    if cause is EndCause.TIMEOUT:
+        allowed = f" after {limits.timeout_s:g} s" if limits.timeout_s else ""
+        return f"stopped on {host}{allowed}, its --timeout; allow more with --timeout"
+    if cause is EndCause.PROCESS_DIED:
+        return f"the cell's process on {host} {_death(end)}; what it printed is above"
+    if cause is EndCause.HOST_LOST:
+        return f"{host} is lost: {end.message or 'it did not come back'}; run the cell again"
+    if cause is EndCause.DISK_FULL:
+        return f"the disk of {host} is full; make room there (`docker system df`) and run again"
+    if cause is EndCause.KILLED:
+        return f"the cell was killed on {host}: {end.message or 'by request'}"
+    return f"the run failed on {host} ({cause.value}): {end.message or 'no more is known'}"
+
+
+def _death(end: AttemptEnd) -> str:
+    if end.signal:
+        return f"died of {signal.Signals(end.signal).name} (signal {end.signal})"
+    return f"ended itself with exit code {end.exit_code}"
+
+
+def _gigabytes(size: int | None) -> str:
+    return f"{(size or 0) / 1024**3:.2f} GB"
