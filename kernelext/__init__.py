@@ -13,6 +13,7 @@ _HOMES = {
     "KernelExtError": "kernelext.errors",
     "RemoteCellError": "kernelext.errors",
     "RunError": "kernelext.errors",
+    "close_magics": "kernelext.magics.entry",
     "register_magics": "kernelext.magics.entry",
 }
 
@@ -28,3 +29,8 @@ def __getattr__(name: str) -> Any:
 def load_ipython_extension(ipython: Any) -> None:
     """Add ``%%remote``, ``%%folds`` and ``%remote`` to a notebook."""
     __getattr__("register_magics")(ipython)
+
+
+def unload_ipython_extension(ipython: Any) -> None:
+    """End a notebook's connections."""
+    __getattr__("close_magics")(ipython)

@@ -1,0 +1,26 @@
+"""The console command ``kernelext``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from kernelext.errors import KernelExtError
+from kernelext.verbs.commands import run_command
+from kernelext.verbs.context import Context
+from kernelext.verbs.parsing import HelpShown
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Carry out one verb; the process's exit code."""
+    context = Context(Path.cwd())
+    try:
+        print(run_command(context, "kernelext", sys.argv[1:] if argv is None else argv))
+    except HelpShown as shown:
+        print(shown)
+    except KernelExtError as exc:
+        print(f"kernelext: {exc}", file=sys.stderr)
+        return 1
+    finally:
+        context.close()
+    return 0

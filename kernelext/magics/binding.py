@@ -1,0 +1,58 @@
+"""Binds a run's results to the notebook's names."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from kernelext.errors import ValueCodecError
+from kernelext.models import RunState
+from kernelext.runs import FoldResult, Run
+from kernelext.values import decode
+
+
+def bind_remote(shell: Any, result: FoldResult) -> None:
+    """Bind every result of the one fold."""
+    for name, stored in result.values.items():
+        try:
+            shell.user_ns[name] = decode(stored.ref, stored.source, shell.user_ns)
+        except (ValueCodecError, ImportError) as exc:
+            _say_unread(name, exc, result)
+    _say_left(result)
+
+
+def bind_folds(shell: Any, run: Run) -> None:
+    """Bind every name to a dict of fold -> value, of the folds that are done."""
+    gathered: dict[str, dict[int, object]] = {}
+    for fold in run.plan.folds:
+        result = run.results[fold]
+        if result.end.state is RunState.DONE:
+            for name, stored in result.values.items():
+                try:
+                    value = decode(stored.ref, stored.source, shell.user_ns)
+                except (ValueCodecError, ImportError) as exc:
+                    _say_unread(name, exc, result)
+                else:
+                    gathered.setdefault(name, {})[int(fold)] = value
+    for name, values in gathered.items():
+        shell.user_ns[name] = values
+    for fold in run.plan.folds:
+        _say_left(run.results[fold], f"fold {fold}: ")
+    changed = {name for result in run.results.values() for name in result.changed}
+    if changed:
+        names = ",".join(sorted(changed))
+        _say(f"The cell changed {names} in its folds; `--out {names}` brings that home.")
+
+
+def _say_left(result: FoldResult, where: str = "") -> None:
+    for name, reason in result.left.items():
+        _say(f"{where}{name} stays on {result.host}: {reason}")
+
+
+def _say_unread(name: str, error: Exception, result: FoldResult) -> None:
+    """One value that cannot be read keeps the others from nobody; its bytes are at home."""
+    _say(f"{name} of run {result.attempt.run} came home but cannot be read: {error}")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")

@@ -1,0 +1,115 @@
+"""The magics themselves: options, a run, its drawing, its names."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from kernelext.magics.binding import bind_folds, bind_remote
+from kernelext.magics.foldgrid import FoldGrid
+from kernelext.magics.interrupts import run_interruptible
+from kernelext.magics.replay import Replay
+from kernelext.models import RunState
+from kernelext.runs import FoldResult, Run, fold_error
+from kernelext.verbs.celloptions import CellOptions, cell_parser, parse_cell_options
+from kernelext.verbs.commands import run_command
+from kernelext.verbs.context import Context
+from kernelext.verbs.parsing import HelpShown, split_line
+from kernelext.verbs.submit import Cell, prepare_run
+
+
+class CellMagics:
+    """``%%remote``, ``%%folds`` and ``%remote`` of one shell.
+
+    Parameters
+    ----------
+    shell : InteractiveShell
+    """
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self._context = Context(Path.cwd())
+
+    def close(self) -> None:
+        """End the connections."""
+        self._context.close()
+
+    def command(self, line: str) -> None:
+        """Carry out a verb and print what it says."""
+        self._refresh()
+        try:
+            text = run_command(self._context, "%remote", split_line(line))
+        except HelpShown as shown:
+            text = str(shown)
+        print(text)  # noqa: T201
+
+    def remote(self, line: str, code: str) -> None:
+        """Run a cell on one host."""
+        options = self._options("remote", line)
+        if options is None:
+            return
+        run = self._prepare(options, code)
+        run_interruptible(run, Replay(self._shell, run))
+        result = run.results["0"]
+        error = fold_error(result, run.plan.limits)
+        if error is not None:
+            raise error
+        bind_remote(self._shell, result)
+
+    def folds(self, line: str, code: str) -> None:
+        """Run a cell once a fold."""
+        options = self._options("folds", line)
+        if options is None:
+            return
+        run = self._prepare(options, code)
+        run_interruptible(run, FoldGrid(run))
+        bind_folds(self._shell, run)
+        _raise_first(run)
+
+    def _options(self, kind: str, line: str) -> CellOptions | None:
+        try:
+            return parse_cell_options(kind, line)
+        except HelpShown:
+            print(cell_parser(kind).format_help())  # noqa: T201
+            return None
+
+    def _refresh(self) -> None:
+        """Follow the notebook: it may have changed its folder or its environment."""
+        self._context.folder = Path.cwd()
+        self._context.environ = dict(os.environ)
+
+    def _prepare(self, options: CellOptions, code: str) -> Run:
+        self._refresh()
+        shell = self._shell
+        cell = Cell(
+            code=code,
+            filename=f"Cell In[{shell.execution_count}]",
+            notebook=shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME"),
+            namespace=shell.user_ns,
+            hidden=shell.user_ns_hidden,
+        )
+        run = prepare_run(self._context, cell, options)
+        run.start()
+        return run
+
+
+def _raise_first(run: Run) -> None:
+    """Raise the first fold's error, and say which other folds failed."""
+    failed: list[FoldResult] = [
+        result for result in run.results.values() if result.end.state is not RunState.DONE
+    ]
+    if not failed:
+        return
+    failed.sort(key=lambda result: list(run.plan.folds).index(result.attempt.fold))
+    error = fold_error(failed[0], run.plan.limits)
+    assert error is not None
+    names = ", ".join(result.attempt.fold for result in failed)
+    done = len(run.results) - len(failed)
+    sys.stderr.write(
+        f"{time.strftime('%H:%M:%S')} fold {names} of {len(run.results)} failed; the results of"
+        f" the {done} others are bound. Each fold's output: %remote logs {run.plan.run}\n"
+    )
+    raise error

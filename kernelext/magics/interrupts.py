@@ -1,0 +1,56 @@
+"""Watches a run to its end; Ctrl-C goes to the host, and nothing drawn is lost by it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from typing import Protocol
+
+from kernelext.runs import Run, Update
+
+GIVE_UP = 3
+
+
+class Drawer(Protocol):
+    """What shows a run."""
+
+    def draw(self, update: Update) -> None:
+        """Show one update."""
+
+    def finish(self) -> None:
+        """Show the end."""
+
+
+def run_interruptible(run: Run, drawer: Drawer) -> None:
+    """Draw a run until it has ended.
+
+    The first SIGINT interrupts the remote cell, the second kills it, the third leaves it
+    to its host.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        At the third.
+    """
+    stops = 0
+
+    def interrupt(*_: object) -> None:
+        nonlocal stops
+        stops += 1
+        if stops >= GIVE_UP:
+            raise KeyboardInterrupt("the host has not confirmed that the cell has ended")
+        run.interrupt()
+        # os.write would tear a line of the cell: the word goes with the other output.
+        word = "interrupting" if stops == 1 else "killing"
+        print(f"{word} the cell on its host…", file=sys.stderr)  # noqa: T201
+
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, interrupt) if is_main else None
+    try:
+        for update in run.updates():
+            drawer.draw(update)
+    finally:
+        if is_main:
+            signal.signal(signal.SIGINT, before)
+        drawer.finish()

@@ -1,0 +1,1 @@
+"""What a user can ask for, the same in a notebook and on a console."""

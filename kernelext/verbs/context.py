@@ -1,0 +1,71 @@
+"""What every verb works with: settings, history, links. Made when first needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from kernelext.bundle import StatCache
+from kernelext.history import History, data_dir, history_path
+from kernelext.hosts import find_host, find_project, load_settings
+from kernelext.link import LinkPool
+from kernelext.models import HostConfig, Settings
+
+
+class Context:
+    """One process's view of the user's kernelext.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the user is: the notebook's folder.
+    environ : mapping, optional
+    """
+
+    def __init__(self, folder: Path, environ: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        self.environ = dict(os.environ if environ is None else environ)
+        self.stat_cache = StatCache()
+
+    @property
+    def project(self) -> Path:
+        """The project's folder: that of the nearest `kernelext.toml`, else the notebook's."""
+        return find_project(self.folder) or self.folder
+
+    @property
+    def settings(self) -> Settings:
+        """Both files, read afresh: the user may have edited them."""
+        return load_settings(self.project, self.environ)
+
+    @cached_property
+    def history(self) -> History:
+        """The user's history."""
+        return History.open(history_path(self.environ))
+
+    @cached_property
+    def links(self) -> LinkPool:
+        """The connections of this process."""
+        return LinkPool(self.environ, data_dir(self.environ) / "local")
+
+    @property
+    def runs_dir(self) -> Path:
+        """Where journals and results of all runs lie."""
+        return data_dir(self.environ) / "runs"
+
+    def host(self, name: str) -> HostConfig:
+        """Find a host by its name.
+
+        Raises
+        ------
+        UnknownHost
+        """
+        return find_host(name, self.settings, self.environ)
+
+    def close(self) -> None:
+        """End connections and close the history."""
+        if "links" in self.__dict__:
+            self.links.close()
+        if "history" in self.__dict__:
+            self.history.close()

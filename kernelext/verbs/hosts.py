@@ -1,0 +1,45 @@
+"""``hosts``: which machines there are, and how they do."""
+
+from __future__ import annotations
+
+import argparse
+
+from kernelext.errors import KernelExtError
+from kernelext.hosts import known_hosts_names
+from kernelext.verbs.context import Context
+from kernelext.verbs.table import text_table
+
+HELP = "list the hosts; with names, connect to them and say how they do"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the options."""
+    parser.add_argument("names", nargs="*", metavar="HOST", help="connect to these")
+
+
+def run(context: Context, options: argparse.Namespace) -> str:
+    """Return the table."""
+    if options.names:
+        return _connected(context, options.names)
+    used = {row.name: row for row in context.history.hosts()}
+    rows = []
+    for host in known_hosts_names(context.settings, context.environ):
+        last = used[host.name].last_used_at[:16].replace("T", " ") if host.name in used else "never"
+        rows.append([host.name, host.ssh or "this machine", host.source, last])
+    return text_table(["HOST", "ADDRESS", "FROM", "LAST USED (UTC)"], rows)
+
+
+def _connected(context: Context, names: list[str]) -> str:
+    rows = []
+    for name in names:
+        link = context.links.get(context.host(name))
+        try:
+            link.connect()
+            facts = link.refresh()
+        except KernelExtError as exc:
+            rows.append([name, "-", "-", "-", "-", str(exc)])
+            continue
+        memory = f"{facts.memory_bytes / 1024**3:.0f} GB"
+        busy = f"{facts.running} running, {facts.queued} queued"
+        rows.append([name, str(facts.cores), memory, str(facts.slots), facts.engine, busy])
+    return text_table(["HOST", "CORES", "MEMORY", "SLOTS", "ENGINE", "STATE"], rows)

@@ -1,0 +1,188 @@
+"""From a cell and its options to a run that can be started."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import kernelext
+from kernelext.bundle import Snapshot, git_facts, take_snapshot
+from kernelext.cell import CellNames, reach, read_cell
+from kernelext.errors import OptionError
+from kernelext.history import RunRow, iso_time
+from kernelext.models import Settings
+from kernelext.runs import Run, RunPlan, new_run_id
+from kernelext.verbs.celloptions import CellOptions
+from kernelext.verbs.context import Context
+
+TITLE_LENGTH = 60
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell as the notebook has it.
+
+    Attributes
+    ----------
+    code : str
+    filename : str
+        What tracebacks call it.
+    notebook : str or None
+    namespace : dict
+    hidden : mapping of str to object
+        What the notebook itself put into the namespace.
+    """
+
+    code: str
+    filename: str
+    notebook: str | None
+    namespace: dict[str, Any]
+    hidden: Mapping[str, object]
+
+
+def prepare_run(context: Context, cell: Cell, options: CellOptions) -> Run:
+    """Read a cell, gather what it needs, and make the run.
+
+    Raises
+    ------
+    KernelExtError
+        Before anything has moved.
+    """
+    settings = context.settings
+    names = read_cell(cell.code)
+    hosts = tuple(context.host(name) for name in options.hosts or (settings.default_host,))
+    inputs = _inputs(cell, names, options)
+    snapshot = _snapshot(context, settings)
+    plan = RunPlan(
+        run=new_run_id(),
+        kind=options.kind,
+        title=options.name or _title(cell.code),
+        code=cell.code,
+        filename=cell.filename,
+        owner=settings.owner,
+        hosts=hosts,
+        folds=_folds(options),
+        inputs=inputs,
+        outputs=names.outputs if options.outputs is None else options.outputs,
+        compare=options.outputs is None and options.kind == "remote",
+        namespace=cell.namespace,
+        snapshot=snapshot,
+        image=options.image or settings.image,
+        limits=options.limits,
+        env=_env(context, options),
+        lost_after_s=settings.lost_after_s,
+    )
+    row = _row(context, cell, options, plan, names)
+    return Run(plan, row, links=context.links, history=context.history, home=context.runs_dir)
+
+
+def _folds(options: CellOptions) -> dict[str, dict[str, object]]:
+    if options.kind == "folds":
+        return {str(fold): {"fold": fold} for fold in options.folds}
+    return {"0": {}}
+
+
+def _inputs(cell: Cell, names: CellNames, options: CellOptions) -> dict[str, object]:
+    own = {
+        name: value
+        for name, value in cell.namespace.items()
+        if not (name in cell.hidden and cell.hidden[name] is value)
+    }
+    if options.inputs is not None:
+        absent = [name for name in options.inputs if name not in own]
+        if absent:
+            raise OptionError(f"--in names {', '.join(absent)}, which the notebook does not have")
+        wanted = options.inputs
+    else:
+        wanted = tuple(name for name in names.inputs if name in own)
+    found = {name: own[name] for name in reach(wanted, cell.namespace) if name in own}
+    if options.kind == "folds":
+        found.pop("fold", None)
+    return found
+
+
+def _snapshot(context: Context, settings: Settings) -> Snapshot | None:
+    """Take the project's files; a home folder or a disk's root is no project."""
+    root = context.project.resolve()
+    home = Path(context.environ.get("HOME", "/")).resolve()
+    is_named = (root / "kernelext.toml").exists()
+    if not is_named and (root == home or root in home.parents):
+        return None
+    return take_snapshot(root, context.stat_cache, time.time_ns(), settings.upload_limit_bytes)
+
+
+def _env(context: Context, options: CellOptions) -> dict[str, str]:
+    absent = [name for name in options.env if name not in context.environ]
+    if absent:
+        raise OptionError(f"--env names {', '.join(absent)}, which is not set here")
+    return {name: context.environ[name] for name in options.env}
+
+
+def _title(code: str) -> str:
+    lines = (line.strip() for line in code.splitlines())
+    first = next((line for line in lines if line and not line.startswith("#")), "")
+    return first[:TITLE_LENGTH]
+
+
+def _row(
+    context: Context, cell: Cell, options: CellOptions, plan: RunPlan, names: CellNames
+) -> RunRow:
+    git = git_facts(context.project)
+    modules = {*names.imports, *_modules(plan.inputs)}
+    return RunRow(
+        id=plan.run,
+        owner=plan.owner,
+        title=plan.title,
+        kind=plan.kind,
+        code=plan.code,
+        filename=plan.filename,
+        created_at=iso_time(time.time()),
+        notebook=cell.notebook,
+        project_dir=str(context.project),
+        hosts=tuple(host.name for host in plan.hosts),
+        options=_plain(options),
+        git_commit=git.commit,
+        git_dirty=git.is_dirty,
+        packages=_versions(modules),
+        python=platform.python_version(),
+        kernelext_version=kernelext.__version__,
+    )
+
+
+def _plain(options: CellOptions) -> dict[str, Any]:
+    given = {**vars(options), **vars(options.limits)}
+    del given["limits"]
+    return {key: value for key, value in given.items() if value not in (None, ())}
+
+
+def _modules(inputs: Mapping[str, object]) -> set[str]:
+    """Return the top-level modules that the inputs are, or come from."""
+    found = set()
+    for value in inputs.values():
+        name = value.__name__ if isinstance(value, ModuleType) else type(value).__module__
+        if callable(value):
+            name = getattr(value, "__module__", None) or name
+        found.add(str(name).partition(".")[0])
+    return found
+
+
+def _versions(modules: set[str]) -> dict[str, str]:
+    distributions = _packages()
+    names = {dist for module in modules for dist in distributions.get(module, ())}
+    return {name: importlib.metadata.version(name) for name in sorted(names)}
+
+
+_PACKAGES: dict[str, list[str]] = {}
+
+
+def _packages() -> Mapping[str, list[str]]:
+    """Map import names to distributions; read once, since it takes some 50 ms."""
+    if not _PACKAGES:
+        _PACKAGES.update(importlib.metadata.packages_distributions())
+    return _PACKAGES
