@@ -1,0 +1,132 @@
+"""Fixtures of the contract suite: the same notebook over `local` and over a lab host."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from kernelext.errors import KernelExtError
+from kernelext.link.client import DaemonClient
+from kernelext.link.local import connect_local
+from kernelext.link.pipe import SocketAbsent
+
+from ..lab.host import Host
+from ..lab.lab import Lab
+from .notebook import Notebook
+
+IMAGE = "kernelext-lab:dev"
+GONE_S = 15.0
+
+USER_CONFIG = f"""
+[hosts.host01]
+image = "{IMAGE}"
+[hosts.host02]
+image = "{IMAGE}"
+[hosts.host03]
+image = "{IMAGE}"
+"""
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One data folder for all tests, so that they share the daemon of `local`."""
+    path = tmp_path_factory.mktemp("data")
+    yield path
+    retire_local(path / "local")
+
+
+def retire_local(state_dir: Path) -> None:
+    """End the daemon of `local` that the tests started."""
+    try:
+        pipe = connect_local(state_dir)
+    except SocketAbsent:
+        return
+    client = DaemonClient("local", pipe, lambda *_: None, lambda: None)
+    try:
+        client.request({"op": "retire"})
+    except KernelExtError:
+        return
+    finally:
+        client.close()
+    wait_until(lambda: not (state_dir / "daemon.sock").exists(), "the daemon to end")
+
+
+def wait_until(is_true: Callable[[], bool], what: str, timeout_s: float = GONE_S) -> None:
+    """Wait for something that nobody announces."""
+    deadline_s = time.monotonic() + timeout_s
+    while not is_true():
+        assert time.monotonic() < deadline_s, f"waited {timeout_s:g} s for {what}"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def project(tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project folder, in which the notebook runs; the user's file beside it."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    config = tmp_path / "config" / "kernelext.toml"
+    config.parent.mkdir()
+    config.write_text(USER_CONFIG)
+    monkeypatch.setenv("KERNELEXT_DATA", str(data_dir))
+    monkeypatch.setenv("KERNELEXT_CONFIG", str(config))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))  # as in a kernel, whose folder is on the path
+    return folder
+
+
+@pytest.fixture(params=["local", pytest.param("host01", marks=pytest.mark.lab)])
+def host(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a host; after the test nothing of ours runs there."""
+    name: str = request.param
+    if name != "local":
+        lab: Lab = request.getfixturevalue("lab")
+        for key, value in lab.environment().items():
+            monkeypatch.setenv(key, value)
+    yield name
+    if name != "local":
+        check_nothing_left(lab.host(name))
+
+
+@pytest.fixture
+def lab_names(
+    lab: Lab, lab_hosts: list[Host], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[list[Host]]:
+    """All lab hosts, reachable by their names; after the test nothing of ours runs there."""
+    for key, value in lab.environment().items():
+        monkeypatch.setenv(key, value)
+    yield lab_hosts
+    for each in lab_hosts:
+        if each.running and not each.faults:
+            check_nothing_left(each)
+
+
+def check_nothing_left(host: Host) -> None:
+    """Assert that no container and no attempt of ours is left on a host."""
+
+    def is_clean() -> bool:
+        listed = host.exec("docker", "ps", "-aq", "--filter", "label=kernelext.container")
+        runs = host.exec(
+            "sh", "-c", "ls /var/lib/kernelext/runs /var/lib/kernelext/work", check=False
+        )
+        names = [line for line in runs.stdout.splitlines() if line and not line.endswith(":")]
+        return not listed.stdout.strip() and not names
+
+    wait_until(is_clean, f"the containers of {host.name} to be removed")
+
+
+@pytest.fixture
+def notebook(project: Path, host: str) -> Iterator[Notebook]:
+    """A notebook in the project, with the host's environment."""
+    with Notebook() as made:
+        yield made
+
+
+@pytest.fixture
+def lab_notebook(project: Path, lab_names: list[Host]) -> Iterator[Notebook]:
+    """A notebook that reaches all lab hosts."""
+    with Notebook() as made:
+        yield made

@@ -1,0 +1,106 @@
+"""A cell on any host: names in, names out, output, errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kernelext.errors import RemoteCellError
+
+from .notebook import Notebook
+
+
+def test_bound_names_come_home(notebook: Notebook, host: str) -> None:
+    notebook.check("x = 20")
+    notebook.check(f"%%remote {host}\ny = x + 1\ndef double(n):\n    return 2 * n")
+    assert notebook.names["y"] == 21
+    assert notebook.check("double(y)").results[0]["text/plain"] == "42"
+
+
+def test_changed_inputs_come_home(notebook: Notebook, host: str) -> None:
+    notebook.check("import numpy as np\nscores = [1]\ntable = {}\nX = np.zeros(3)\nkept = [7]")
+    notebook.check(f"%%remote {host}\nscores.append(2)\ntable['a'] = len(kept)\nX[1] = 5")
+    assert notebook.names["scores"] == [1, 2]
+    assert notebook.names["table"] == {"a": 1}
+    assert notebook.names["X"].tolist() == [0, 5, 0]
+
+
+def test_notebook_functions_travel_with_what_they_read(notebook: Notebook, host: str) -> None:
+    notebook.check("import math\nradius = 2\ndef area():\n    return math.pi * radius ** 2")
+    notebook.check(f"%%remote {host}\nradius = 1\nfound = area()")
+    assert notebook.names["found"] == pytest.approx(3.14159, abs=1e-5)
+
+
+def test_project_modules_are_imported(notebook: Notebook, host: str, project: Path) -> None:
+    (project / "lib").mkdir()
+    (project / "lib" / "__init__.py").write_text("")
+    (project / "lib" / "features.py").write_text("def triple(n):\n    return 3 * n\n")
+    (project / "words.txt").write_text("grüße\n", encoding="utf-8")
+    source = f"%%remote {host}\nfrom lib.features import triple\nfound = triple(4)\n"
+    notebook.check(source + "text = open('words.txt', encoding='utf-8').read()")
+    assert notebook.names["found"] == 12
+    assert notebook.names["text"] == "grüße\n"
+    (project / "lib" / "features.py").write_text("def triple(n):\n    return 3.5 * n\n")
+    notebook.check(source)
+    assert notebook.names["found"] == 14
+
+
+def test_last_expression_is_shown(notebook: Notebook, host: str) -> None:
+    shown = notebook.check(f"%%remote {host}\n[1, 2]")
+    assert [each["text/plain"] for each in shown.results] == ["[1, 2]"]
+
+
+def test_streams_are_replayed(notebook: Notebook, host: str) -> None:
+    code = "import sys\nprint('out')\nprint('ärger', file=sys.stderr)"
+    shown = notebook.check(f"%%remote {host}\n{code}")
+    assert shown.stdout == "out\n"
+    assert shown.stderr == "ärger\n"
+
+
+def test_display_is_replayed(notebook: Notebook, host: str) -> None:
+    shown = notebook.check(f"%%remote {host}\ndisplay(1)\ndisplay('two')")
+    assert shown.tables == ["1", "'two'"]
+
+
+def test_remote_exception_is_caught_as_what_it_was(notebook: Notebook, host: str) -> None:
+    shown = notebook.run(f"%%remote {host}\nn = 0\nint('no number')")
+    assert isinstance(shown.error, ValueError)
+    assert isinstance(shown.error, RemoteCellError)
+    assert "int('no number')" in shown.traceback
+    assert "kernelext/" not in shown.traceback
+    assert "n" not in notebook.names
+
+
+def test_syntax_error_stays_here(notebook: Notebook, host: str) -> None:
+    shown = notebook.run(f"%%remote {host}\nif True print(1)")
+    assert type(shown.error).__name__ == "CellSyntaxError"
+
+
+def test_what_cannot_travel_home_is_said(notebook: Notebook, host: str) -> None:
+    shown = notebook.check(f"%%remote {host}\nimport threading\nlock = threading.Lock()\nn = 1")
+    assert notebook.names["n"] == 1
+    assert "lock" not in notebook.names
+    assert "lock" in shown.stderr
+
+
+def test_in_out_name_and_env(
+    notebook: Notebook, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN_OF_TEST", "s3cret")
+    notebook.check("a = 1\nb = 2")
+    notebook.check(
+        f"%%remote {host} --in a --out c,d --env TOKEN_OF_TEST --name 'my run'\n"
+        "import os\nc = a\nd = len(os.environ['TOKEN_OF_TEST'])\ne = 'b' in globals()"
+    )
+    assert notebook.names["c"] == 1
+    assert notebook.names["d"] == 6
+    assert "e" not in notebook.names
+    assert "my run" in notebook.check("%remote runs --limit 1").stdout
+    notebook.check(f"%%remote {host} --out none\nc = 5")
+    assert notebook.names["c"] == 1
+
+
+def test_logs_shows_what_a_run_printed(notebook: Notebook, host: str) -> None:
+    notebook.check(f"%%remote {host}\nprint('for the record')")
+    assert "for the record" in notebook.check("%remote logs").stdout
