@@ -156,7 +156,8 @@ class RunError(KernelExtError):
         fold: str = "",
         host: str = "",
     ) -> None:
-        super().__init__(message)
+        # Not super(): the next class of a posing error may insist on other arguments.
+        Exception.__init__(self, message)
         self.cause = cause
         self.run = run
         self.fold = fold

@@ -1,0 +1,93 @@
+"""The project's files: named by digest, ignored by rule, never stale."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from kernelext.bundle import Snapshot, StatCache, take_snapshot
+from kernelext.errors import BundleError
+from kernelext.models import CHUNK_BYTES
+
+LATER_NS = 10**19  # long after any file was written
+LIMIT = 10**9
+
+
+def snap(root: Path, cache: StatCache | None = None, now_ns: int = LATER_NS) -> Snapshot:
+    return take_snapshot(root, cache or StatCache(), now_ns, LIMIT)
+
+
+def test_digest_ignores_mtime_and_order(tmp_path: Path) -> None:
+    (tmp_path / "b.py").write_text("b")
+    (tmp_path / "a.py").write_text("a")
+    first = snap(tmp_path)
+    os.utime(tmp_path / "a.py", (1, 1))
+    assert snap(tmp_path).manifest_chunk == first.manifest_chunk
+    assert [entry.path for entry in first.files] == ["a.py", "b.py"]
+
+
+def test_what_is_ignored_stays(tmp_path: Path) -> None:
+    for path in (".git/config", ".venv/x.py", "a/__pycache__/y.pyc", "data/big.bin", "keep.py"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("x")
+    (tmp_path / ".gitignore").write_text("data/\n")
+    assert [entry.path for entry in snap(tmp_path).files] == [".gitignore", "keep.py"]
+    (tmp_path / ".dockerignore").write_text("keep.py\n")
+    paths = [entry.path for entry in snap(tmp_path).files]
+    assert "data/big.bin" in paths
+    assert "keep.py" not in paths
+
+
+def test_large_file_is_cut_into_chunks_and_read_back(tmp_path: Path) -> None:
+    data = os.urandom(CHUNK_BYTES + 5)
+    (tmp_path / "big").write_bytes(data)
+    snapshot = snap(tmp_path)
+    chunks = snapshot.files[0].chunks
+    assert [chunk.size_bytes for chunk in chunks] == [CHUNK_BYTES, 5]
+    assert b"".join(snapshot.read(chunk.digest) for chunk in chunks) == data
+
+
+def test_file_changed_in_the_same_instant_is_noticed(tmp_path: Path) -> None:
+    cache = StatCache()
+    path = tmp_path / "a.py"
+    path.write_text("one")
+    now_ns = path.stat().st_mtime_ns + 1
+    first = snap(tmp_path, cache, now_ns)
+    stat = path.stat()
+    path.write_text("two")
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert snap(tmp_path, cache, now_ns).files != first.files
+
+
+def test_known_file_is_not_read_again(tmp_path: Path) -> None:
+    cache = StatCache()
+    (tmp_path / "a.py").write_text("one")
+    first = snap(tmp_path, cache)
+    stat = (tmp_path / "a.py").stat()
+
+    def read() -> tuple[()]:
+        raise AssertionError("it was read")
+
+    key = str(tmp_path / "a.py")
+    assert cache.chunks(key, stat, LATER_NS, read) == first.files[0].chunks
+
+
+def test_file_changed_while_it_is_sent_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("one")
+    snapshot = snap(tmp_path)
+    (tmp_path / "a.py").write_text("two")
+    with pytest.raises(BundleError, match="changed while"):
+        snapshot.read(snapshot.files[0].chunks[0].digest)
+
+
+def test_project_above_the_limit_is_refused_with_the_largest(tmp_path: Path) -> None:
+    (tmp_path / "big.bin").write_bytes(bytes(2000))
+    with pytest.raises(BundleError, match=r"big\.bin.*upload_limit"):
+        take_snapshot(tmp_path, StatCache(), LATER_NS, 1000)
+
+
+def test_names_with_spaces_and_other_letters(tmp_path: Path) -> None:
+    (tmp_path / "grüße an alle.txt").write_text("x")
+    assert snap(tmp_path).files[0].path == "grüße an alle.txt"

@@ -1,0 +1,43 @@
+"""Dataclasses survive JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kernelext.models import (
+    AttemptEnd,
+    Chunk,
+    EndCause,
+    FileEntry,
+    Limits,
+    RunSpec,
+    RunState,
+    Task,
+    ValueRef,
+    to_json,
+)
+
+REF = ValueRef("x", "npy", "ab" * 32, (Chunk("cd" * 32, 7),), "ndarray", 8, (2, 4), "<f8")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        REF,
+        FileEntry("a/b.py", 0o644, (Chunk("ab" * 32, 3), Chunk("cd" * 32, 4))),
+        RunSpec("r", "me", "t", "x", "Cell In[1]", (REF,), ("y",), limits=Limits(timeout_s=2.0)),
+        RunSpec("r", "me", "t", "x", "f", project=Chunk("ab" * 32, 3), env=("A",)),
+        Task("3", 2, (REF,)),
+        AttemptEnd(RunState.FAILED, EndCause.OUT_OF_MEMORY, "m", None, 9, 10),
+        AttemptEnd(RunState.DONE),
+    ],
+)
+def test_json_brings_back_the_same(value: object) -> None:
+    data = json.loads(json.dumps(to_json(value)))
+    assert type(value).from_json(data) == value  # type: ignore[attr-defined]
+
+
+def test_fields_of_a_later_version_are_left_out() -> None:
+    assert Task.from_json({**to_json(Task("1", 1)), "later": True}) == Task("1", 1)

@@ -1,0 +1,74 @@
+"""The line of a magic: read, or refused with the mistake."""
+
+from __future__ import annotations
+
+import pytest
+
+from kernelext.errors import OptionError
+from kernelext.verbs.celloptions import parse_cell_options, parse_folds
+from kernelext.verbs.parsing import HelpShown
+
+
+def test_all_options_are_read() -> None:
+    found = parse_cell_options(
+        "folds",
+        "0-2 --on a,b --in x,y --out z --image i:1 --cpus 0.5 --memory 2g --env K"
+        " --timeout 90s --name 'two words'",
+    )
+    assert found.folds == (0, 1, 2)
+    assert found.hosts == ("a", "b")
+    assert (found.inputs, found.outputs) == (("x", "y"), ("z",))
+    assert (found.image, found.env, found.name) == ("i:1", ("K",), "two words")
+    assert found.limits.cpus == 0.5
+    assert found.limits.memory_bytes == 2 * 1024**3
+    assert found.limits.timeout_s == 90
+
+
+@pytest.mark.parametrize("line", ["host01", "--on host01"])
+def test_host_is_the_first_word_or_an_option(line: str) -> None:
+    assert parse_cell_options("remote", line).hosts == ("host01",)
+
+
+def test_nothing_given_leaves_it_to_the_cell_and_the_file() -> None:
+    found = parse_cell_options("remote", "")
+    assert (found.hosts, found.inputs, found.outputs) == ((), None, None)
+    assert parse_cell_options("remote", "--out none").outputs == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "line", "part"),
+    [
+        ("remote", "a --on b", "given twice"),
+        ("remote", "--on a,b", "%%folds"),
+        ("remote", "--memory lots", "lots"),
+        ("remote", "--cpus 0", "--cpus"),
+        ("remote", "--cpus many", "--cpus"),
+        ("remote", "--timeout soon", "soon"),
+        ("remote", "--wrong", "--help"),
+        ("remote", "'open", "cannot be read"),
+        ("folds", "", "--help"),
+        ("folds", "0-4 --on a,a", "twice"),
+        ("folds", "4-0", "backwards"),
+        ("folds", "0-4:0", "step"),
+        ("folds", "x", "no folds"),
+        ("folds", "1,1", "twice"),
+        ("folds", "0-99999", "more than"),
+    ],
+)
+def test_mistakes_are_sentences(kind: str, line: str, part: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        parse_cell_options(kind, line)
+    assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "folds"),
+    [("0-4", (0, 1, 2, 3, 4)), ("0,2,4", (0, 2, 4)), ("0-9:2", (0, 2, 4, 6, 8)), ("7", (7,))],
+)
+def test_folds_are_ranges_lists_and_steps(text: str, folds: tuple[int, ...]) -> None:
+    assert parse_folds(text) == folds
+
+
+def test_help_is_shown_instead_of_run() -> None:
+    with pytest.raises(HelpShown, match="--timeout"):
+        parse_cell_options("remote", "--help")
