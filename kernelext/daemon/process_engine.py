@@ -107,8 +107,6 @@ class ProcessEngine:
                 stderr=console,
                 start_new_session=True,
             )
-        if cgroup:
-            (cgroup / "cgroup.procs").write_text(str(process.pid))
         self._processes[name] = process
         threading.Thread(target=self._wait, args=(name, cgroup), daemon=True).start()
 

@@ -57,7 +57,7 @@ class SupervisorOptions:
     poke : str
         The daemon's datagram socket.
     cgroup : str or None
-        The memory cgroup to read; None looks at the container's own.
+        The memory cgroup to join and to read; None looks at the container's own.
     watch_bytes : int or None
         Kill above this many bytes, where no cgroup limits the memory.
     """
@@ -74,6 +74,8 @@ class Supervisor:
     def __init__(self, options: SupervisorOptions, cell: Callable[[socket.socket], None]) -> None:
         os.chdir(options.work)
         self._options = options
+        if options.cgroup:  # before the fork, so that the cell is in it too
+            Path(options.cgroup, "cgroup.procs").write_text("0")
         self._memory = CgroupMemory(options.cgroup)
         self._journal = Journal(JOURNAL_NAME)
         self._poke_socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
