@@ -75,7 +75,13 @@ class Snapshot:
         return data
 
 
-def take_snapshot(root: Path, cache: StatCache, now_ns: int, limit_bytes: int) -> Snapshot:
+def take_snapshot(
+    root: Path,
+    cache: StatCache,
+    now_ns: int,
+    limit_bytes: int,
+    notebook: Path | None = None,
+) -> Snapshot:
     """Look at every file of the project.
 
     Parameters
@@ -86,13 +92,17 @@ def take_snapshot(root: Path, cache: StatCache, now_ns: int, limit_bytes: int) -
         The time, nanoseconds since 1970.
     limit_bytes : int
         More than this does not travel.
+    notebook : Path, optional
+        Stays at home: it is saved again with every output, and no cell needs it.
 
     Raises
     ------
     BundleError
         When it is too large, naming the largest files, or a file cannot be read.
     """
-    found = sorted(_walk(root, root, IgnoreRules(root)), key=lambda each: each[0])
+    own = notebook.relative_to(root).as_posix() if notebook and root in notebook.parents else None
+    walked = (each for each in _walk(root, root, IgnoreRules(root)) if each[0] != own)
+    found = sorted(walked, key=lambda each: each[0])
     total = sum(stat.st_size for _, stat in found)
     if total > limit_bytes:
         raise BundleError(_too_large(found, total, limit_bytes))

@@ -58,7 +58,7 @@ def prepare_run(context: Context, cell: Cell, options: CellOptions) -> Run:
     names = read_cell(cell.code)
     hosts = tuple(context.host(name) for name in options.hosts or (settings.default_host,))
     inputs = _inputs(cell, names, options)
-    snapshot = _snapshot(context, settings)
+    snapshot = _snapshot(context, settings, cell.notebook)
     plan = RunPlan(
         run=new_run_id(),
         kind=options.kind,
@@ -107,14 +107,16 @@ def _inputs(cell: Cell, names: CellNames, options: CellOptions) -> dict[str, obj
     return found
 
 
-def _snapshot(context: Context, settings: Settings) -> Snapshot | None:
+def _snapshot(context: Context, settings: Settings, notebook: str | None) -> Snapshot | None:
     """Take the project's files; a home folder or a disk's root is no project."""
     root = context.project.resolve()
     home = Path(context.environ.get("HOME", "/")).resolve()
     is_named = (root / "kernelext.toml").exists()
     if not is_named and (root == home or root in home.parents):
         return None
-    return take_snapshot(root, context.stat_cache, time.time_ns(), settings.upload_limit_bytes)
+    own = Path(notebook).resolve() if notebook else None
+    limit_bytes = settings.upload_limit_bytes
+    return take_snapshot(root, context.stat_cache, time.time_ns(), limit_bytes, own)
 
 
 def _env(context: Context, options: CellOptions) -> dict[str, str]:

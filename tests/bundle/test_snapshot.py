@@ -88,6 +88,13 @@ def test_project_above_the_limit_is_refused_with_the_largest(tmp_path: Path) -> 
         take_snapshot(tmp_path, StatCache(), LATER_NS, 1000)
 
 
+def test_the_notebook_itself_stays(tmp_path: Path) -> None:
+    for name in ("a.ipynb", "b.ipynb"):
+        (tmp_path / name).write_text("{}")
+    found = take_snapshot(tmp_path, StatCache(), LATER_NS, LIMIT, tmp_path / "a.ipynb")
+    assert [entry.path for entry in found.files] == ["b.ipynb"]
+
+
 def test_names_with_spaces_and_other_letters(tmp_path: Path) -> None:
     (tmp_path / "grüße an alle.txt").write_text("x")
     assert snap(tmp_path).files[0].path == "grüße an alle.txt"
