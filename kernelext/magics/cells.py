@@ -91,9 +91,7 @@ class CellMagics:
             namespace=shell.user_ns,
             hidden=shell.user_ns_hidden,
         )
-        run = prepare_run(self._context, cell, options)
-        run.start()
-        return run
+        return prepare_run(self._context, cell, options)
 
 
 def _raise_first(run: Run) -> None:

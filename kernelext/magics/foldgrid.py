@@ -75,7 +75,6 @@ class FoldGrid:
         self._handle: DisplayHandle | None = None
         # In place where the front end can: a terminal shows the end only.
         self._is_live = "ipykernel" in sys.modules
-        self._show()
 
     def draw(self, update: Update) -> None:
         """Take one update; the table follows at most ten times a second."""

@@ -23,7 +23,7 @@ class Drawer(Protocol):
 
 
 def run_interruptible(run: Run, drawer: Drawer) -> None:
-    """Draw a run until it has ended.
+    """Start a run and draw it until it has ended.
 
     The first SIGINT interrupts the remote cell, the second kills it, the third leaves it
     to its host.
@@ -31,7 +31,9 @@ def run_interruptible(run: Run, drawer: Drawer) -> None:
     Raises
     ------
     KeyboardInterrupt
-        At the third.
+        At the third, or at the first before anything was sent.
+    KernelExtError
+        When it cannot be started.
     """
     stops = 0
 
@@ -48,9 +50,12 @@ def run_interruptible(run: Run, drawer: Drawer) -> None:
     is_main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGINT, interrupt) if is_main else None
     try:
-        for update in run.updates():
-            drawer.draw(update)
+        run.start()
+        try:
+            for update in run.updates():
+                drawer.draw(update)
+        finally:
+            drawer.finish()
     finally:
         if is_main:
             signal.signal(signal.SIGINT, before)
-        drawer.finish()

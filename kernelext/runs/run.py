@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from kernelext.errors import KernelExtError
+from kernelext.errors import ConnectError, KernelExtError
 from kernelext.history import History, RunRow
 from kernelext.link import HostLink, LinkPool
 from kernelext.models import AttemptEnd, EndCause, HostFacts, RunState
@@ -88,6 +88,7 @@ class Run:
                 )
                 self._workers.append(worker)
                 worker.start()
+        self._pass_stop_on()
 
     def updates(self) -> Iterator[Update]:
         """Yield what happens until all folds have ended, and a `Tick` now and then."""
@@ -105,9 +106,13 @@ class Run:
     def interrupt(self) -> int:
         """Interrupt all folds, the second time kill them; how often it was asked."""
         self._stops += 1
-        for worker in self._workers:
-            worker.interrupt(kill=self._stops > 1)
+        self._pass_stop_on()
         return self._stops
+
+    def _pass_stop_on(self) -> None:
+        for worker in self._workers:
+            if self._stops:
+                worker.interrupt(kill=self._stops > 1)
 
     def _connect(self) -> list[HostLink]:
         """Connect all hosts side by side; those that cannot be used are said and left out."""
@@ -123,12 +128,19 @@ class Run:
                 )
             except KernelExtError as exc:
                 errors[link.host.name] = exc
+            except TimeoutError as exc:
+                errors[link.host.name] = ConnectError(
+                    f"{link.host.name} does not answer ({exc}); is it running?"
+                )
 
         threads = [threading.Thread(target=connect, args=(link,), daemon=True) for link in links]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        while any(thread.is_alive() for thread in threads):
+            threads[0].join(TICK_S / 2)
+            threads = [thread for thread in threads if thread.is_alive()]
+            if self._stops:
+                raise KeyboardInterrupt("interrupted before anything was sent")
         usable = [link for link in links if link.host.name not in errors]
         if not usable:
             raise next(iter(errors.values()))
