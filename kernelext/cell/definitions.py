@@ -61,7 +61,7 @@ def _place(reader: Reader, node: Any, facts: Facts) -> None:
     at_module = scope.kind is ScopeKind.MODULE
     owner = node.name
     if not at_module:
-        owner = scope.name if scope.is_of_module() else ""
+        owner = scope.name if scope.is_of_module() and not reader.loops else ""
     may_wait = not node.decorator_list if at_module else scope.is_plain and _is_passive(node)
     if owner and may_wait and not reader.loops:
         reader.defer(owner, facts)

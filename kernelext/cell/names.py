@@ -75,19 +75,7 @@ def read_cell(source: str) -> CellNames:
     """
     tree = parse(source)
     from_imports = [node for node in import_statements(tree) if isinstance(node, ast.ImportFrom)]
-    has_lazy_annotations = any(
-        node.module == "__future__" and alias.name == "annotations"
-        for node in from_imports
-        for alias in node.names
-    )
-    scope = Scope(ScopeKind.MODULE)
-    scope.has_walrus = ":=" in source
-    reader = Reader(_HANDLERS, scope, has_lazy_annotations=has_lazy_annotations)
-    try:
-        reader.walk_body(tree.body)
-        reader.finish()
-    except RecursionError:
-        reader = _read_roughly(tree)
+    reader = _read(tree, from_imports, has_walrus=":=" in source)
     return CellNames(
         inputs=_in_order(reader.facts.read),
         outputs=_in_order(_kept(reader)),
@@ -95,6 +83,23 @@ def read_cell(source: str) -> CellNames:
         imports=imported_modules(tree),
         has_star_import=any(node.names[0].name == "*" for node in from_imports),
     )
+
+
+def _read(tree: ast.Module, from_imports: list[ast.ImportFrom], *, has_walrus: bool) -> Reader:
+    has_lazy_annotations = any(
+        node.module == "__future__" and alias.name == "annotations"
+        for node in from_imports
+        for alias in node.names
+    )
+    scope = Scope(ScopeKind.MODULE)
+    scope.has_walrus = has_walrus
+    reader = Reader(_HANDLERS, scope, has_lazy_annotations=has_lazy_annotations)
+    try:
+        reader.walk_body(tree.body)
+        reader.finish()
+    except RecursionError:
+        return _read_roughly(tree)
+    return reader
 
 
 def _kept(reader: Reader) -> dict[str, Position]:

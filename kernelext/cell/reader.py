@@ -89,9 +89,11 @@ class Reader:
             return
         name = scope.mangle(name)
         owner = scope.class_scope()
-        if owner is not None and owner.prefix + name in self.state.replaced:
+        if owner is not None and name in owner.bound:
+            # The class body may call one of its methods before the class has its name.
             self._resolve(owner.name)
-            return
+            if owner.prefix + name in self.state.replaced:
+                return
         if scope.is_module_name(name):
             self._read_global(name, position_of(node), is_changed)
 
@@ -127,11 +129,13 @@ class Reader:
         """Count the reads of a function that may be called from here on.
 
         A definition that is called while it is made and then needs its own former value cannot
-        run in a fresh notebook: `own_name` is no read.
+        run in a fresh notebook: `own_name` is no read unless it is called later on.
         """
         for name, position in list(facts.read.items()):
             if name != own_name:
                 self._read_global(name, position, name in facts.changed)
+        if own_name in facts.read:
+            self.defer(own_name, facts)
 
     def defer(self, name: str, facts: Facts) -> None:
         """Count the reads of a function when its name is read, at the latest at the end."""

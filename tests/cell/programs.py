@@ -61,7 +61,7 @@ class Writer:
             f"{{1: {x}, 2: {y}}}",
             f"call(lambda: {x.replace(':=', '==')})",
             f"(lambda {n}={m}: {x.replace(':=', '==')})",
-            f"f'{{{n}!r}}'",
+            f"f'{{two({n}):>{{two({m})}}}}'",
         )
         return self.random.choice(forms)
 
@@ -258,7 +258,7 @@ def make_tools(seed: int) -> dict[str, Any]:
 
     tools = dict(vars(builtins))
     tools.update(coin=coin, call=call, now=now, quiet=quiet, suppress=suppress, Boom=Boom)
-    tools.update(two=lambda: 2, items=lambda: [1] * random.randint(0, 2))
+    tools.update(two=lambda *values: 2, items=lambda: [1] * random.randint(0, 2))
     return tools
 
 

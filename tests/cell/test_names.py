@@ -1,4 +1,4 @@
-"""Reading a cell: tables of snippets, and programs that are really run as the judge."""
+"""Reading a cell: tables of snippets, and Python's own symbol tables as the judge."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from kernelext import cell
 from kernelext.cell import CellNames, read_cell
 from kernelext.errors import CellSyntaxError
 
@@ -169,6 +170,7 @@ SCOPES = [
     ("class _C:\n    __x = 1\n    y = __x", "", "_C"),
     ("def f():\n    x = 1\n    class C:\n        x = x", "x", "f"),
     ("def f():\n    x = 1\n    class C:\n        y = x", "", "f"),
+    ("def f():\n    x = 1\n    class C:\n        x = 2\n        def g(s): return x", "", "f"),
     ("async def f(x):\n    async with x as y:\n        yield y, z", "z", "f"),
     ("print = 1\nprint", "", "print"),
     ("__import__('a')", "__import__", ""),
@@ -181,6 +183,7 @@ MATCH = [
     ("match s:\n    case (1 | 2) as x if x > t: pass\n    case x: pass\nx", "s t", "x"),
     ("match s:\n    case x: pass\nx", "s", "x"),
     ("match s:\n    case x if c: pass\nx", "s c x", "x"),
+    ("match s:\n    case x if c: raise E", "s c E", "x"),
 ]
 TYPE_PARAMETERS = [
     ("def f[T: B](x: T) -> T:\n    return x, y", "B y", "f"),
@@ -268,6 +271,10 @@ def test_read_cell_imports_are_absolute_and_top_level() -> None:
         "def k():\n    try:\n        import l\n    except ImportError:\n        import a\n"
     )
     assert read_cell(source).imports == ("a", "c", "d", "l")
+
+
+def test_cell_exports_its_public_names() -> None:
+    assert cell.__all__ == ["CellNames", "reach", "read_cell"]
 
 
 def test_read_cell_flags_star_import() -> None:
