@@ -8,10 +8,12 @@ from typing import Any, Protocol
 
 from kernelext.errors import LinkLost
 
-WINDOW_BYTES = 16 * 1024 * 1024  # what the far side may send before it is read here
+WINDOW_BYTES = 8 * 1024 * 1024  # what the far side may send before it is read here
+
+_ALL = 1 << 30
 
 
-class Connection(Protocol):
+class Owner(Protocol):
     """What a channel asks of the connection that it belongs to."""
 
     def guard(self) -> AbstractContextManager[None]:
@@ -28,9 +30,9 @@ class Connection(Protocol):
 
 
 class SshPipe:
-    """A channel as a `Pipe`; made by `SshConnection`."""
+    """A channel as a `Pipe`; made by `Connection`."""
 
-    def __init__(self, connection: Connection, channel: Any) -> None:
+    def __init__(self, connection: Owner, channel: Any) -> None:
         self._connection = connection
         self._channel = channel
         self._rest = b""
@@ -40,8 +42,8 @@ class SshPipe:
     def sendall(self, data: bytes | bytearray | memoryview, /) -> None:
         """Send all of `data`.
 
-        The timeout bounds the wait for the far side's window. Where the whole connection is
-        silent and the system's buffers are full, `SshConnection.close` alone ends the wait.
+        The timeout bounds the wait for the far side's window. Where the connection as a whole
+        takes nothing, it breaks after `tcp.STALL_S`.
 
         Raises
         ------
@@ -86,7 +88,7 @@ class SshPipe:
 
     def _receive(self, recv: Callable[[int], bytes]) -> bytes:
         with self._connection.guard():
-            data = recv(2 * WINDOW_BYTES)
+            data = recv(_ALL)
         if not data and not self._is_closed and not self._channel.eof_received:
             self._connection.raise_if_lost()
         return data
@@ -130,7 +132,7 @@ class SshProcess(SshPipe):
         Returns
         -------
         tuple of int, bytes, bytes
-            Exit status, standard output, standard error (of which it may say 16 MiB).
+            Exit status, standard output, standard error (of which it may say 8 MiB).
 
         Raises
         ------

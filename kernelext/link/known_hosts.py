@@ -137,9 +137,7 @@ def enrol(file: Path, name: str, key_type: str, key_base64: str, *, replace: boo
     if kept != lines:
         _rewrite(file, b"".join(kept) + new)
     elif new:
-        descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        with os.fdopen(descriptor, "ab") as stream:
-            stream.write(new)
+        _append(file, new)
 
 
 def _decoded(key_base64: str) -> bytes:
@@ -205,6 +203,12 @@ def _without(lines: Sequence[bytes], old: Sequence[KnownKey], name: str) -> Iter
 
 def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
+
+
+def _append(file: Path, content: bytes) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    with os.fdopen(descriptor, "ab") as stream:
+        stream.write(content)
 
 
 def _rewrite(file: Path, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""One SSH connection a process and host, on paramiko; knows nothing of daemons and cells."""
+"""Connections by SSH on paramiko, one a process and host; knows nothing of daemons and cells."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import contextlib
 import copy
 import dataclasses
 import logging
-import re
-import shlex
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import paramiko
 from paramiko.agent import AgentSSH
 from paramiko.common import cMSG_CHANNEL_OPEN
 
-from kernelext.errors import ConnectError, LinkError, LinkLost
+from kernelext.errors import ConnectError
 from kernelext.hosts.sshconfig import SshTarget
 from kernelext.link.channels import WINDOW_BYTES, SshPipe, SshProcess
+from kernelext.link.connection import Connection, Refused
 from kernelext.link.host_keys import HostKey, preferred_types, verify
 from kernelext.link.login import Offers, UnusableKey
-from kernelext.link.pipe import ForwardingForbidden, SocketAbsent
 from kernelext.link.tcp import Wire, connect
 
 __all__ = ["HostKey", "SshConnection", "SshPipe", "SshProcess", "host_key"]
 
-PACKET_BYTES = 32 * 1024
+PACKET_BYTES = 64 * 1024
 KEEPALIVE_S = 5
+FAR_S = 0.005  # nearer than this, sshd's waiting for acknowledgements is not felt
 LOGIN_TIMEOUT_S = 30.0  # sshd may look names up, or ask a directory, before it answers
 CIPHERS = (
     "aes128-gcm@openssh.com",
@@ -38,10 +38,7 @@ CIPHERS = (
     "aes256-ctr",
 )
 PROHIBITED = 1
-CONNECT_FAILED = 2
 PARAMIKO_LOG = "kernelext.paramiko"
-
-_SOCKETS = 'printf "kernelext:%s:%s\\n" "$SSH_AUTH_SOCK" "$(test -S "$0" && echo there)"; cat'
 
 Resolve = Callable[[str], SshTarget]
 
@@ -50,28 +47,18 @@ log = logging.getLogger(__name__)
 logging.getLogger(PARAMIKO_LOG).addHandler(logging.NullHandler())
 
 
-class SshConnection:
-    """An authenticated connection to a host with many channels; for use from many threads.
+class SshConnection(Connection):
+    """A `Connection` on one TCP socket of this process."""
 
-    Attributes
-    ----------
-    host : str
-        What the user calls it.
-    address : str
-        ``user@hostname``, for people.
-    """
+    _BROKEN = (OSError, EOFError, paramiko.SSHException)
 
     def __init__(self, host: str, target: SshTarget, wire: Wire, hop: SshConnection | None) -> None:
-        self.host = host
-        self.address = f"{target.user}@{target.hostname}"
+        super().__init__(host, f"{target.user}@{target.hostname}")
         self._target = target
         self._wire = wire
         self._hop = hop
         self._opening = threading.Lock()
-        self._may_forward: bool | None = None  # not tried yet
-        self._transport = paramiko.Transport(
-            wire, default_window_size=WINDOW_BYTES, default_max_packet_size=PACKET_BYTES
-        )
+        self._transport = paramiko.Transport(wire, WINDOW_BYTES, PACKET_BYTES)
         self._transport.set_log_channel(PARAMIKO_LOG)
 
     @classmethod
@@ -102,6 +89,8 @@ class SshConnection:
             verify(host, target, connection._shown_key())
             connection._log_in()
             connection._transport.set_keepalive(KEEPALIVE_S)
+            if connection._wire.opening_s > FAR_S:
+                connection._hurry()
         except BaseException:
             connection.close()
             raise
@@ -122,65 +111,17 @@ class SshConnection:
         """Whether nothing has ended it, as far as is known here."""
         return bool(self._transport.is_active())
 
-    def open_socket(self, path: str, timeout_s: float) -> SshPipe:
-        """Connect to a Unix socket of the host.
-
-        Parameters
-        ----------
-        path : str
-        timeout_s : float
-            For the connection; the pipe has none until `settimeout`.
-
-        Raises
-        ------
-        SocketAbsent
-        ForwardingForbidden
-        TimeoutError, LinkLost
-        """
-        try:
-            channel = self._open_channel(timeout_s, socket_path=path)
-        except paramiko.ChannelException as exc:
-            # sshd gives one answer where it may not and where nobody listens.
-            if exc.code == PROHIBITED or not self._try_forwarding(path, timeout_s):
-                raise ForwardingForbidden(
-                    f"{self.host} forbids the forwarding of sockets: ask its administrator for "
-                    "AllowStreamLocalForwarding in sshd_config."
-                ) from exc
-            raise SocketAbsent(f"Nobody listens at {path} on {self.host}.") from exc
-        self._may_forward = True
-        return SshPipe(self, channel)
-
-    def execute(self, argv: Sequence[str], timeout_s: float) -> SshProcess:
-        """Start a command on the host, by the login's shell.
-
-        Parameters
-        ----------
-        argv : sequence of str
-        timeout_s : float
-            For the start, and until `settimeout` for every wait on the pipe.
-
-        Raises
-        ------
-        LinkError
-            The host grants no further session.
-        TimeoutError, LinkLost
-        """
-        return self._execute(self._open_session(timeout_s), argv, timeout_s)
-
     def close(self) -> None:
         """End it and the connections it goes through; never waits for the far side."""
         if self._hop:
             self._hop.close()  # first: what goes through it must not wait for it
         self._wire.close()
-        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+        with contextlib.suppress(*self._BROKEN):
             self._transport.close()
         self._transport.packetizer.complete_handshake()  # ends its timer's thread
-        if self._transport.is_alive():
-            self._transport.join(0.5)
-
-    def lost(self) -> LinkLost:
-        """Make the error of a connection that broke."""
-        return LinkLost(f"The connection to {self.host} ({self.address}) broke.")
+        for thread in (self._transport, self._hurrying):
+            if thread and thread.is_alive():
+                thread.join(0.3)
 
     def raise_if_lost(self) -> None:
         """Raise `LinkLost` if the connection has ended.
@@ -194,15 +135,38 @@ class SshConnection:
         if not self.is_open():
             raise self.lost()
 
-    @contextlib.contextmanager
-    def guard(self) -> Iterator[None]:
-        """Turn foreign errors into `LinkLost`; let `TimeoutError` pass."""
+    def _open_session(self, timeout_s: float) -> paramiko.Channel:
+        return self._open_channel(
+            lambda: self._transport.open_session(timeout=timeout_s), timeout_s
+        )
+
+    def _open_socket(self, path: str, timeout_s: float, window_bytes: int) -> paramiko.Channel:
+        return self._open_channel(
+            lambda: _open_socket_channel(self._transport, path, timeout_s, window_bytes), timeout_s
+        )
+
+    def _open_tcp(self, address: tuple[str, int], timeout_s: float) -> paramiko.Channel:
+        kind, origin = "direct-tcpip", ("127.0.0.1", 0)
+        return self._open_channel(
+            lambda: self._transport.open_channel(kind, address, origin, timeout=timeout_s),
+            timeout_s,
+        )
+
+    def _open_channel(
+        self, open_it: Callable[[], paramiko.Channel], timeout_s: float
+    ) -> paramiko.Channel:
+        # One at a time: paramiko keeps the reason of a refusal with the connection.
+        if not self._opening.acquire(timeout=timeout_s):
+            raise self._late(timeout_s)
         try:
-            yield
-        except TimeoutError:
-            raise
-        except (OSError, EOFError, paramiko.SSHException) as exc:
-            raise self.lost() from exc
+            return open_it()
+        except paramiko.ChannelException as exc:
+            raise Refused(is_prohibited=exc.code == PROHIBITED) from exc
+        except self._BROKEN as exc:
+            self.raise_if_lost()
+            raise self._late(timeout_s) from exc
+        finally:
+            self._opening.release()
 
     def _shown_key(self) -> HostKey:
         key = self._transport.get_remote_server_key()
@@ -221,7 +185,7 @@ class SshConnection:
                 except paramiko.AuthenticationException:
                     if transport.is_active():
                         continue
-                except (OSError, EOFError, paramiko.SSHException) as exc:
+                except self._BROKEN as exc:
                     raise ConnectError(f"{self.host} broke off the login ({exc}).") from exc
                 if transport.is_authenticated():
                     return
@@ -229,80 +193,6 @@ class SshConnection:
             raise ConnectError(
                 offers.refusal(self.host, self.address, asked_for, is_open=self.is_open())
             )
-
-    def _open_channel(
-        self, timeout_s: float, *, socket_path: str = "", address: tuple[str, int] | None = None
-    ) -> paramiko.Channel:
-        # One at a time: paramiko keeps the reason of a refusal with the connection.
-        if not self._opening.acquire(timeout=timeout_s):
-            raise self._late(timeout_s)
-        try:
-            if socket_path:
-                return _open_socket_channel(self._transport, socket_path, timeout_s)
-            kind = "direct-tcpip" if address else "session"
-            origin = ("127.0.0.1", 0) if address else None
-            return self._transport.open_channel(kind, address, origin, timeout=timeout_s)
-        except paramiko.ChannelException:
-            raise
-        except (OSError, EOFError, paramiko.SSHException) as exc:
-            self.raise_if_lost()
-            raise self._late(timeout_s) from exc
-        finally:
-            self._opening.release()
-
-    def _open_session(self, timeout_s: float) -> paramiko.Channel:
-        try:
-            return self._open_channel(timeout_s)
-        except paramiko.ChannelException as exc:
-            raise LinkError(
-                f"{self.host} grants no further session: end another one, or raise MaxSessions "
-                "in its sshd_config."
-            ) from exc
-
-    def _execute(
-        self, channel: paramiko.Channel, argv: Sequence[str], timeout_s: float
-    ) -> SshProcess:
-        late = threading.Timer(timeout_s, channel.close)  # exec_command waits for ever
-        late.daemon = True
-        late.start()
-        try:
-            channel.exec_command(shlex.join(argv))
-        except (OSError, EOFError, paramiko.SSHException) as exc:
-            self.raise_if_lost()
-            if late.finished.is_set():
-                raise self._late(timeout_s) from exc
-            raise LinkError(f"{self.host} runs no commands for {self.address}.") from exc
-        finally:
-            late.cancel()
-        channel.settimeout(timeout_s)
-        return SshProcess(self, channel)
-
-    def _try_forwarding(self, path: str, timeout_s: float) -> bool:
-        """Ask for a socket at which sshd itself listens: that of an agent, which is not there."""
-        if self._may_forward is not None:
-            return self._may_forward
-        channel = self._open_session(timeout_s)
-        channel.request_forward_agent(lambda agent: agent.close())
-        process = self._execute(channel, ["sh", "-c", _SOCKETS, path], timeout_s)
-        said, found = b"", None
-        try:
-            while found is None and (data := process.recv(WINDOW_BYTES)):
-                said += data
-                found = re.search(rb"kernelext:(.*):(.*)\n", said)
-            if found is None:
-                return True
-            if not found[1]:  # no forwarding of agents either: a socket that is there decides
-                return not found[2]
-            self._open_channel(timeout_s, socket_path=found[1].decode()).close()
-            self._may_forward = True
-        except paramiko.ChannelException:
-            self._may_forward = False
-        finally:
-            process.close()
-        return self._may_forward
-
-    def _late(self, timeout_s: float) -> TimeoutError:
-        return TimeoutError(f"{self.host} has not answered within {timeout_s:g} s.")
 
 
 def host_key(host: str, target: SshTarget, *, resolve: Resolve, timeout_s: float = 10.0) -> HostKey:
@@ -347,7 +237,7 @@ def _shake_hands(host: str, target: SshTarget, resolve: Resolve, timeout_s: floa
             raise TimeoutError("it is silent")
     except BaseException as exc:
         connection.close()
-        if isinstance(exc, (OSError, EOFError, paramiko.SSHException)):
+        if isinstance(exc, SshConnection._BROKEN):
             raise ConnectError(
                 f"{host} ({target.hostname}:{target.port}) answers, but not as an SSH server "
                 f"({str(exc) or 'it hangs up'}): see what `ssh -v {host}` says."
@@ -365,22 +255,26 @@ def _dial(
             "ProxyJump in ~/.ssh/config."
         )
     timeout_s = target.connect_timeout_s or timeout_s
+    started = time.monotonic()
     if not target.proxy_jump:
-        return Wire(connect(host, target.hostname, target.port, timeout_s)), None
+        sock = connect(host, target.hostname, target.port, timeout_s)
+        return Wire(sock, time.monotonic() - started), None
     *earlier, last = target.proxy_jump
     hop_target = resolve(last)
     if earlier:  # as OpenSSH does: those named before a jump are the way to it
         hop_target = dataclasses.replace(hop_target, proxy_jump=tuple(earlier))
     hop = SshConnection.open(last, hop_target, resolve=_except(host, resolve), timeout_s=timeout_s)
+    started = time.monotonic()
     try:
-        return Wire(hop._open_channel(timeout_s, address=(target.hostname, target.port))), hop
+        channel = hop._open_tcp((target.hostname, target.port), timeout_s)
+        return Wire(channel, time.monotonic() - started), hop
     except BaseException as exc:
         hop.close()
-        if isinstance(exc, paramiko.ChannelException) and exc.code == PROHIBITED:
+        if isinstance(exc, Refused) and exc.is_prohibited:
             raise ConnectError(
                 f"{last} forbids going on to {host}: ask its administrator for AllowTcpForwarding."
             ) from exc
-        if isinstance(exc, (TimeoutError, paramiko.ChannelException)):
+        if isinstance(exc, (TimeoutError, Refused)):
             raise ConnectError(
                 f"{last} does not reach {host} ({target.hostname}:{target.port}): check that it "
                 "is up, and its address as seen from there."
@@ -400,7 +294,7 @@ def _except(host: str, resolve: Resolve) -> Resolve:
 
 
 def _open_socket_channel(
-    transport: paramiko.Transport, path: str, timeout_s: float
+    transport: paramiko.Transport, path: str, timeout_s: float, window_bytes: int
 ) -> paramiko.Channel:
     """Open a direct-streamlocal@openssh.com channel, for which paramiko has no public call.
 
@@ -416,11 +310,11 @@ def _open_socket_channel(
         transport.channel_events[number] = opened
         transport.channels_seen[number] = True
         channel._set_transport(transport)
-        channel._set_window(WINDOW_BYTES, PACKET_BYTES)
+        channel._set_window(window_bytes, PACKET_BYTES)
     message = paramiko.Message()
     message.add_byte(cMSG_CHANNEL_OPEN)
     message.add_string("direct-streamlocal@openssh.com")
-    for value in (number, WINDOW_BYTES, PACKET_BYTES):
+    for value in (number, window_bytes, PACKET_BYTES):
         message.add_int(value)
     message.add_string(path)
     message.add_string("")  # both reserved
@@ -440,7 +334,8 @@ def _load_key(file: Path) -> Sequence[paramiko.PKey]:
     except (TypeError, paramiko.PasswordRequiredException) as exc:
         raise UnusableKey(f"it has a passphrase: run `ssh-add {file}`") from exc
     except (OSError, ValueError, paramiko.SSHException, paramiko.pkey.UnknownKeyType) as exc:
-        raise UnusableKey("it cannot be read as a private key") from exc
+        # Also a good key without a comment, one time in eight: paramiko 5.1 errs in its padding.
+        raise UnusableKey(f"paramiko cannot read it: run `ssh-add {file}`") from exc
     if not key.public_blob:
         return (key,)
     plain = copy.copy(key)

@@ -4,24 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 from typing import Any
 
 from kernelext.errors import ConnectError
 
 READ_AHEAD_BYTES = 128 * 1024
 UNSENT_BYTES = 128 * 1024
+STALL_S = 15.0
 
 
 class Wire:
     """A connected socket, or a channel through another host, as paramiko wants it.
+
+    Parameters
+    ----------
+    sock : socket or paramiko.Channel
+    opening_s : float
+        How long it took to open: a round trip at least.
+    stall_s : float
+        It ends when nothing could be sent for so long: who sends holds up everybody else, and
+        paramiko bounds neither wait.
 
     Attributes
     ----------
     sent_bytes, received_bytes : int
     """
 
-    def __init__(self, sock: Any) -> None:
+    def __init__(self, sock: Any, opening_s: float, *, stall_s: float = STALL_S) -> None:
+        self.opening_s = opening_s
+        self._stall_s = stall_s
+        self._stalled_at: float | None = None
         self._sock = sock
+        self._is_tcp = isinstance(sock, socket.socket)
         self._ahead = b""
         self._position = 0
         self.sent_bytes = 0
@@ -30,7 +45,17 @@ class Wire:
 
     def send(self, data: bytes) -> int:
         """Send some of `data` and return how much."""
-        sent = int(self._sock.send(data))
+        try:
+            sent = int(self._sock.send(data))
+        except TimeoutError as exc:
+            now = time.monotonic()
+            if self._stalled_at is None:
+                self._stalled_at = now
+            elif now - self._stalled_at > self._stall_s:
+                self.close()
+                raise ConnectionError(f"nothing could be sent for {self._stall_s:g} s") from exc
+            raise
+        self._stalled_at = None
         self.sent_bytes += sent
         return sent
 
@@ -39,6 +64,9 @@ class Wire:
         if self._position == len(self._ahead):
             self._ahead, self._position = self._sock.recv(READ_AHEAD_BYTES), 0
             self.received_bytes += len(self._ahead)
+            if self._is_tcp and hasattr(socket, "TCP_QUICKACK"):
+                # Linux forgets it. A late acknowledgement holds up what sshd sends next.
+                self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         piece = self._ahead[self._position : self._position + size]
         self._position += len(piece)
         return piece
@@ -51,7 +79,7 @@ class Wire:
         """End it at once; whoever waits in it is woken."""
         self._closed = True
         with contextlib.suppress(OSError, EOFError):
-            if isinstance(self._sock, socket.socket):
+            if self._is_tcp:
                 self._sock.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(OSError, EOFError):
             self._sock.close()
@@ -94,8 +122,12 @@ def connect(host: str, hostname: str, port: int, timeout_s: float) -> socket.soc
         raise ConnectError(
             f"There is no way to {where} ({exc.strerror or exc}): check the network."
         ) from exc
+    _send_at_once(sock)
+    return sock
+
+
+def _send_at_once(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
         # What the kernel holds of an upload goes before an interrupt that comes later.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
-    return sock

@@ -30,7 +30,7 @@ PermitRootLogin yes
 
 def make_key(file: Path, kind: str = "ed25519", passphrase: str = "") -> Path:
     """Write a key pair and return its private half."""
-    command = ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "", "-f", str(file)]
+    command = ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "test", "-f", str(file)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
     return file
 
@@ -72,6 +72,7 @@ class Sshd:
         authorized.write_text("".join(" ".join(public_key(key)) + "\n" for key in client_keys))
         config = folder / "sshd_config"
         lines = [*settings, f"Port {self.port}", f"AuthorizedKeysFile {authorized}"]
+        lines += [f"SetEnv HOME={folder}"]  # else commands begin with the developer's .bashrc
         lines += [f"HostKey {key}" for key in host_keys]
         config.write_text("\n".join(lines) + "\n" + COMMON)
         if os.geteuid() == 0:
