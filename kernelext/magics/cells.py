@@ -51,7 +51,7 @@ class CellMagics:
         options = self._options("remote", line)
         if options is None:
             return
-        run = self._prepare(options, code)
+        run = self._prepare(options, line, code)
         run_interruptible(run, Replay(self._shell, run))
         result = run.results["0"]
         error = fold_error(result, run.plan.limits)
@@ -64,7 +64,7 @@ class CellMagics:
         options = self._options("folds", line)
         if options is None:
             return
-        run = self._prepare(options, code)
+        run = self._prepare(options, line, code)
         run_interruptible(run, FoldGrid(run))
         bind_folds(self._shell, run)
         _raise_first(run)
@@ -81,11 +81,12 @@ class CellMagics:
         self._context.folder = Path.cwd()
         self._context.environ = dict(os.environ)
 
-    def _prepare(self, options: CellOptions, code: str) -> Run:
+    def _prepare(self, options: CellOptions, line: str, code: str) -> Run:
         self._refresh()
         shell = self._shell
         cell = Cell(
-            code=code,
+            # The magic's line too: tracebacks count lines as the notebook shows them.
+            code=f"# %%{options.kind} {line}\n{code}",
             filename=f"Cell In[{shell.execution_count}]",
             notebook=shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME"),
             namespace=shell.user_ns,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import socket
 import sys
+import threading
 import types
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,6 +32,7 @@ class Shell(Protocol):
 def run_cell_process(sock: socket.socket) -> None:
     """Wait for a claim on `sock` and execute it; the process ends with it."""
     channel = EventChannel(sock)
+    signal.signal(signal.SIGINT, channel.on_interrupt)
     install_streams(channel)
     work = Path.cwd()
     main = types.ModuleType("__main__")
@@ -72,6 +75,7 @@ def _execute(
     for ref in (*spec.inputs, *task.inputs):
         namespace[ref.name] = decode(ref, work / INPUTS_DIR / ref.file_name, namespace)
         results.note_input(ref)
+    results.begin()
     failure = shell.execute(spec.code, spec.filename)
     flush_c_streams()
     if failure is None:
@@ -80,11 +84,16 @@ def _execute(
 
 
 def _leave(failure: dict[str, Any] | None, channel: EventChannel) -> None:
+    """Say the last word, then end as an interpreter does; the supervisor bounds how long."""
     try:
         if failure is not None:
             channel.emit("error", {}, json_body(failure))
+        is_interrupt = failure is not None and failure["ename"] == KeyboardInterrupt.__name__
+        channel.emit("finished", {"ok": failure is None, "interrupt": is_interrupt})
+        # Worker pools are ended by these; atexit alone would wait for their processes for ever.
+        for end_threads in reversed(getattr(threading, "_threading_atexits", ())):
+            end_threads()
         atexit._run_exitfuncs()
         flush_c_streams()
-        channel.emit("finished", {"ok": failure is None})
     finally:
         os._exit(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from typing import Any
 
 from IPython.core.displayhook import DisplayHook
@@ -14,6 +15,8 @@ from traitlets.config import Config
 from kernelext.events import json_body
 from kernelext.runner.channel import EventChannel
 from kernelext.runner.failure import failure_content
+
+CELL_NUMBER = re.compile(r"In\[(\d+)\]")
 
 
 class EventPublisher(DisplayPublisher):  # type: ignore[misc]
@@ -94,6 +97,9 @@ class IPythonShell:
     def execute(self, source: str, filename: str) -> dict[str, Any] | None:
         """Run `source`; None when it ended well, else the content of an error event."""
         self._shell.compile.get_code_name = lambda *_: filename
+        number = CELL_NUMBER.search(filename)
+        if number is not None:  # tracebacks name the cell by it
+            self._shell.execution_count = int(number[1])
         outcome = self._shell.run_cell(source, store_history=False)
         error = outcome.error_before_exec or outcome.error_in_exec
         if error is None:

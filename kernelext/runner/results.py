@@ -11,6 +11,8 @@ from kernelext.models import INLINE_LIMIT_BYTES, VALUES_DIR, RunSpec, ValueRef, 
 from kernelext.runner.channel import EventChannel
 from kernelext.values import Encoded, encode, is_immutable
 
+STAR = "*"
+
 
 class Results:
     """Knows the inputs as they were, and sends what is to come home.
@@ -33,6 +35,7 @@ class Results:
         self._channel = channel
         self._values = work / VALUES_DIR
         self._before: dict[str, str] = {}
+        self._at_start = set(namespace)
 
     def note_input(self, ref: ValueRef) -> None:
         """Remember what an input is before the cell has run."""
@@ -45,9 +48,13 @@ class Results:
                 identity = encode(ref.name, value, self._namespace).ref.identity
         self._before[ref.name] = identity
 
+    def begin(self) -> None:
+        """Remember which names there are before the cell runs."""
+        self._at_start = set(self._namespace)
+
     def send(self) -> None:
         """Send every result as an event, large ones by files."""
-        for name in self._spec.outputs:
+        for name in self._outputs():
             if name in self._namespace:
                 self._send_value(name)
         changed = [name for name in self._before if self._has_changed(name)]
@@ -56,6 +63,14 @@ class Results:
                 self._send_value(name)
         elif changed:
             self._channel.emit("changed", {"names": changed})
+
+    def _outputs(self) -> list[str]:
+        """List the names to send; ``*`` stands for what a star import has bound."""
+        names = [name for name in self._spec.outputs if name != STAR]
+        if STAR in self._spec.outputs:
+            new = self._namespace.keys() - self._at_start - set(names)
+            names += sorted(name for name in new if not name.startswith("_"))
+        return names
 
     def _has_changed(self, name: str) -> bool:
         if name in self._spec.outputs or name not in self._namespace:

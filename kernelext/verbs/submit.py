@@ -69,7 +69,7 @@ def prepare_run(context: Context, cell: Cell, options: CellOptions) -> Run:
         hosts=hosts,
         folds=_folds(options),
         inputs=inputs,
-        outputs=names.outputs if options.outputs is None else options.outputs,
+        outputs=_outputs(names) if options.outputs is None else options.outputs,
         compare=options.outputs is None and options.kind == "remote",
         namespace=cell.namespace,
         snapshot=snapshot,
@@ -105,6 +105,11 @@ def _inputs(cell: Cell, names: CellNames, options: CellOptions) -> dict[str, obj
     if options.kind == "folds":
         found.pop("fold", None)
     return found
+
+
+def _outputs(names: CellNames) -> tuple[str, ...]:
+    """Return the names that the cell binds; only its host knows those of a star import."""
+    return (*names.outputs, "*") if names.has_star_import else names.outputs
 
 
 def _snapshot(context: Context, settings: Settings, notebook: str | None) -> Snapshot | None:

@@ -68,6 +68,7 @@ def test_remote_exception_is_caught_as_what_it_was(notebook: Notebook, host: str
     assert isinstance(shown.error, ValueError)
     assert isinstance(shown.error, RemoteCellError)
     assert "int('no number')" in shown.traceback
+    assert "line 3" in shown.traceback  # as the notebook counts, the magic's line included
     assert "kernelext/" not in shown.traceback
     assert "n" not in notebook.names
 
@@ -75,6 +76,11 @@ def test_remote_exception_is_caught_as_what_it_was(notebook: Notebook, host: str
 def test_syntax_error_stays_here(notebook: Notebook, host: str) -> None:
     shown = notebook.run(f"%%remote {host}\nif True print(1)")
     assert type(shown.error).__name__ == "CellSyntaxError"
+
+
+def test_star_import_binds_here(notebook: Notebook, host: str) -> None:
+    notebook.check(f"%%remote {host}\nfrom math import *\nroot = sqrt(9)")
+    assert notebook.check("root + floor(1.5)").results[0]["text/plain"] == "4.0"
 
 
 def test_what_cannot_travel_home_is_said(notebook: Notebook, host: str) -> None:
