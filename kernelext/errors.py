@@ -234,12 +234,19 @@ def _posing_instance(ename: str, lineage: Sequence[str]) -> RemoteCellError:
             continue
         try:
             posing = type(ename, (RemoteCellError, base), {"__module__": base.__module__})
-            # __new__ alone: some constructors insist on arguments that did not travel.
-            return cast(RemoteCellError, posing.__new__(posing))  # type: ignore[call-overload]
+            return _bare_instance(posing)
         except TypeError:  # two instance layouts that cannot be combined
             continue
-    plain = type(ename, (RemoteCellError,), {})
-    return cast(RemoteCellError, plain.__new__(plain))  # type: ignore[call-overload]
+    return _bare_instance(type(ename, (RemoteCellError,), {}))
+
+
+def _bare_instance(posing: type) -> RemoteCellError:
+    """Make an instance by ``__new__`` alone: some constructors insist on what did not travel."""
+    try:
+        made = posing.__new__(posing)  # type: ignore[call-overload]
+    except TypeError:  # MemoryError has a __new__ of its own but no layout, so it is not the base
+        made = Exception.__new__(posing)
+    return cast(RemoteCellError, made)
 
 
 def _known_exception(dotted: str) -> type[Exception] | None:

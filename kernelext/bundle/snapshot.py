@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from kernelext.bundle.ignore import IgnoreRules
@@ -55,13 +55,20 @@ class Snapshot:
         """
         if digest == self.manifest_chunk.digest:
             return self.manifest
+        if digest not in self._places:
+            raise BundleError(f"no file of the project holds {digest[:12]}")
+        return self._read_chunk(*self._places[digest])
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[FileEntry, Chunk, int]]:
+        """Where each part lies: its file, itself, its offset."""
+        places: dict[str, tuple[FileEntry, Chunk, int]] = {}
         for entry in self.files:
             offset = 0
             for chunk in entry.chunks:
-                if chunk.digest == digest:
-                    return self._read_chunk(entry, chunk, offset)
+                places.setdefault(chunk.digest, (entry, chunk, offset))
                 offset += chunk.size_bytes
-        raise BundleError(f"no file of the project holds {digest[:12]}")
+        return places
 
     def _read_chunk(self, entry: FileEntry, chunk: Chunk, offset: int) -> bytes:
         try:
@@ -101,45 +108,52 @@ def take_snapshot(
         When it is too large, naming the largest files, or a file cannot be read.
     """
     own = notebook.relative_to(root).as_posix() if notebook and root in notebook.parents else None
-    walked = (each for each in _walk(root, root, IgnoreRules(root)) if each[0] != own)
+    walked = (each for each in _walk(str(root), "", IgnoreRules(root)) if each[0] != own)
     found = sorted(walked, key=lambda each: each[0])
     total = sum(stat.st_size for _, stat in found)
     if total > limit_bytes:
         raise BundleError(_too_large(found, total, limit_bytes))
-    files = []
+    parts = []
     for path, stat in found:
-        full = root / path
-        chunks = cache.chunks(str(full), stat, now_ns, partial(_chunks, full))
-        files.append(FileEntry(path, stat.st_mode & 0o777, chunks))
+        full = f"{root}/{path}"
+        chunks = cache.chunks(full, stat, now_ns, partial(_chunks, full))
+        parts.append((path, stat.st_mode & 0o777, chunks))
+    return cache.made_of(parts, str(root), lambda: _snapshot(root, parts))
+
+
+def _snapshot(root: Path, parts: list[tuple[str, int, tuple[Chunk, ...]]]) -> Snapshot:
+    files = tuple(FileEntry(*part) for part in parts)
     manifest = json.dumps(to_json(files), separators=(",", ":")).encode()
     chunk = Chunk(hashlib.sha256(manifest).hexdigest(), len(manifest))
-    return Snapshot(root, tuple(files), manifest, chunk)
+    return Snapshot(root, files, manifest, chunk)
 
 
-def _walk(root: Path, folder: Path, rules: IgnoreRules) -> Iterator[tuple[str, os.stat_result]]:
+def _walk(folder: str, above: str, rules: IgnoreRules) -> Iterator[tuple[str, os.stat_result]]:
+    # Strings: pathlib takes ten times as long as the system, and there may be many files.
     try:
-        entries = list(os.scandir(folder))
+        with os.scandir(folder) as found:
+            entries = list(found)
     except OSError as exc:
-        raise BundleError(f"{folder.name}/ cannot be read: {exc.strerror}") from exc
+        raise BundleError(f"{above or folder} cannot be read: {exc.strerror}") from exc
     for entry in entries:
-        path = Path(entry.path).relative_to(root).as_posix()
+        path = above + entry.name
         is_dir = entry.is_dir(follow_symlinks=False)
         if rules.is_ignored(path, is_dir=is_dir):
             continue
         if is_dir:
-            yield from _walk(root, Path(entry.path), rules)
+            yield from _walk(entry.path, path + "/", rules)
         elif entry.is_file():  # what a link points at travels as a file
             yield path, entry.stat()
 
 
-def _chunks(path: Path) -> tuple[Chunk, ...]:
+def _chunks(path: str) -> tuple[Chunk, ...]:
     chunks = []
     try:
-        with path.open("rb") as file:
+        with Path(path).open("rb") as file:
             while data := file.read(CHUNK_BYTES):
                 chunks.append(Chunk(hashlib.sha256(data).hexdigest(), len(data)))
     except OSError as exc:
-        raise BundleError(f"{path.name} cannot be read: {exc.strerror}") from exc
+        raise BundleError(f"{Path(path).name} cannot be read: {exc.strerror}") from exc
     return tuple(chunks)
 
 

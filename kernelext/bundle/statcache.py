@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from kernelext.models import Chunk
 
 RACY_NS = 2_000_000_000  # the coarsest mtime in use, FAT's, is two seconds
 
 Key = tuple[str, int, int, int, int]
+T = TypeVar("T")
 
 
 @dataclass
@@ -23,6 +25,7 @@ class StatCache:
     """Chunks of files by path and stat, for the life of a process."""
 
     _known: dict[Key, tuple[Chunk, ...]] = field(default_factory=dict)
+    _made: dict[str, tuple[object, Any]] = field(default_factory=dict)
 
     def chunks(
         self,
@@ -49,3 +52,10 @@ class StatCache:
                 return chunks
             self._known[key] = chunks
         return self._known[key]
+
+    def made_of(self, parts: object, name: str, make: Callable[[], T]) -> T:
+        """Return what `make` gave the last time under this name, if it was of equal parts."""
+        if name not in self._made or self._made[name][0] != parts:
+            self._made[name] = parts, make()
+        found: T = self._made[name][1]
+        return found

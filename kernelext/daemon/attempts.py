@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,8 +16,10 @@ from typing import Any
 
 from kernelext.daemon.pulse import Pulse
 from kernelext.daemon.statedir import StateDir
+from kernelext.daemon.supervision import ask_supervisor
 from kernelext.errors import DaemonError
 from kernelext.models import AttemptEnd, AttemptId, RunSpec, RunState, Task, to_json
+from kernelext.wire import Header
 
 RECORD_NAME = "record.json"
 WORK_NAME = "work"
@@ -71,6 +74,9 @@ class Attempt:
     final_bytes: int | None = None  # the journal's size when it has ended
     stop_asked: str = ""  # an EndCause: someone wants it gone
     control: socket.socket | None = None
+    is_unwanted: bool = False  # to be deleted as soon as it has ended
+    _closing: threading.Lock = field(default_factory=threading.Lock)
+    _asking: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def state(self) -> RunState:
@@ -79,15 +85,42 @@ class Attempt:
 
     def journal_size(self) -> int:
         """Return how many bytes of the journal may be sent."""
+        with self._closing:
+            return self._size()
+
+    def read_journal(self, offset: int, size: int) -> bytes:
+        """Return at most `size` bytes of the journal; none where it ends or is not open."""
+        with self._closing:  # else the number may be another file's by now
+            size = min(size, self._size() - offset)
+            if size <= 0 or self.journal_fd < 0:
+                return b""
+            return os.pread(self.journal_fd, size, offset)
+
+    def _size(self) -> int:
         if self.final_bytes is not None:
             return self.final_bytes
         return os.fstat(self.journal_fd).st_size if self.journal_fd >= 0 else 0
 
+    def ask(self, request: Header) -> Header:
+        """Ask the container's supervisor, which takes one request after the other.
+
+        Raises
+        ------
+        DaemonError
+            When it is gone or refuses.
+        """
+        if self.control is None:
+            raise DaemonError("the container's supervisor is gone")
+        with self._asking:
+            return ask_supervisor(self.control, request)
+
     def close(self) -> None:
         """Let descriptors go."""
-        if self.journal_fd >= 0:
-            os.close(self.journal_fd)
-            self.journal_fd = -1
+        with self._closing:
+            if self.journal_fd >= 0:
+                os.close(self.journal_fd)
+                self.journal_fd = -1
+                self.final_bytes = 0
         if self.control is not None:
             self.control.close()
             self.control = None

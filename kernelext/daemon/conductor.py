@@ -15,8 +15,9 @@ from kernelext.daemon.attempts import Attempt, Attempts
 from kernelext.daemon.blobs import BlobStore
 from kernelext.daemon.engine import ContainerPlan, ContainerStatus, Engine
 from kernelext.daemon.pulse import Pulse
+from kernelext.daemon.starter import Starter
 from kernelext.daemon.statedir import StateDir, open_beneath
-from kernelext.daemon.supervision import JournalReader, ask_supervisor, connect_supervisor
+from kernelext.daemon.supervision import JournalReader, connect_supervisor, whole_journal
 from kernelext.daemon.workdir import make_work, place_inputs, place_project
 from kernelext.errors import DaemonError, EngineError, ImageNotFound, KernelExtError
 from kernelext.models import (
@@ -33,6 +34,11 @@ log = logging.getLogger(__name__)
 LOOK_S = 0.25  # pokes are hints: beside them everything is looked at this often
 STATUS_S = 2.0
 READY_TIMEOUT_S = 120.0
+EXIT_UNKNOWN = 255  # what an engine says that found a container dead when it started itself
+
+
+class InputMissing(KernelExtError):
+    """What the cell was given is no longer here."""
 
 
 class Conductor:
@@ -57,9 +63,12 @@ class Conductor:
     def conduct(self, attempt: Attempt, cores: int, memory_bytes: int | None) -> None:
         """Run an attempt to its end; the end is in its record, whatever happens."""
         try:
+            _require_env(attempt)
             self._prepare(attempt, cores, memory_bytes)
             self._claim(attempt)
             end = self._watch(attempt)
+        except InputMissing as exc:
+            end = AttemptEnd(RunState.FAILED, EndCause.INPUT_MISSING, str(exc))
         except ImageNotFound as exc:
             end = AttemptEnd(RunState.FAILED, EndCause.IMAGE, str(exc))
         except EngineError as exc:
@@ -74,18 +83,16 @@ class Conductor:
     def resume(self, attempt: Attempt) -> None:
         """Go on with an attempt that an earlier daemon has claimed."""
         try:
+            work = self._attempts.work(attempt)
             if attempt.record.boot_id != self._boot_id:
-                end = AttemptEnd(RunState.LOST, EndCause.HOST_LOST, "the host was restarted")
+                end = _end_before_boot(attempt, work)
             else:
-                work = self._attempts.work(attempt)
                 attempt.journal_fd = open_beneath(work, JOURNAL_NAME)
                 attempt.control = connect_supervisor(work)
-                if attempt.control and not ask_supervisor(attempt.control, {"op": "status"}).get(
-                    "claimed"
-                ):
+                if attempt.control and not attempt.ask({"op": "status"}).get("claimed"):
                     self._hand_over(attempt)
                 end = self._watch(attempt)
-        except KernelExtError as exc:
+        except (KernelExtError, OSError) as exc:
             end = AttemptEnd(RunState.FAILED, EndCause.INTERNAL, str(exc))
         self._finish(attempt, end)
 
@@ -96,13 +103,15 @@ class Conductor:
         image = spec.image or self._engine.default_image()
         facts = self._engine.inspect_image(image)
         container = f"kernelext-{secrets.token_hex(6)}"
-        self._attempts.change(
-            attempt,
-            state=RunState.STARTING,
-            container=container,
-            image_digest=facts.digest,
-            boot_id=self._boot_id,
-        )
+        with self._pulse:
+            _check_wanted(attempt)
+            self._attempts.change(
+                attempt,
+                state=RunState.STARTING,
+                container=container,
+                image_digest=facts.digest,
+                boot_id=self._boot_id,
+            )
         work = self._state.work / container
         uid = self._engine.cell_uid
         attempt.journal_fd = make_work(work, uid)
@@ -110,7 +119,7 @@ class Conductor:
             container, image, spec.owner, work, cores, spec.limits.cpus, memory_bytes
         )
         self._engine.create(plan)
-        starter = _Starter(self._engine, container)
+        starter = Starter(self._engine, container)
         place_inputs(work, (*spec.inputs, *attempt.record.task.inputs), self._blobs, uid)
         if spec.project is not None:
             place_project(work, spec.project, self._blobs, uid)
@@ -133,6 +142,7 @@ class Conductor:
             self._pulse.wait(seen, 0.02)
 
     def _claim(self, attempt: Attempt) -> None:
+        _check_wanted(attempt)
         waiting = self._state.work / attempt.record.container
         target = self._attempts.work(attempt)
         waiting.rename(target)
@@ -142,9 +152,6 @@ class Conductor:
         self._hand_over(attempt)
 
     def _hand_over(self, attempt: Attempt) -> None:
-        assert attempt.control is not None
-        if attempt.stop_asked:
-            return
         claim = {
             "op": "claim",
             "spec": to_json(attempt.record.spec),
@@ -154,7 +161,7 @@ class Conductor:
             "fold": attempt.id.fold,
             "attempt": attempt.id.attempt,
         }
-        ask_supervisor(attempt.control, claim)
+        attempt.ask(claim)
 
     # after it
 
@@ -185,6 +192,8 @@ class Conductor:
         if attempt.stop_asked:
             cause = EndCause(attempt.stop_asked)
             return AttemptEnd(_stopped_state(cause), cause, exit_code=code)
+        if code == EXIT_UNKNOWN:
+            return _lost("it, or its Docker engine, was restarted")
         if code == EXIT_DISK_FULL:
             return AttemptEnd(RunState.FAILED, EndCause.DISK_FULL, exit_code=code)
         return AttemptEnd(
@@ -206,18 +215,20 @@ class Conductor:
                 return
         if attempt.control is not None:
             with contextlib.suppress(DaemonError):
-                ask_supervisor(attempt.control, {"op": "kill", "cause": cause.value})
+                attempt.ask({"op": "kill", "cause": cause.value})
                 return
         self._engine.remove(attempt.record.container)
 
     def interrupt(self, attempt: Attempt) -> None:
         """Send SIGINT to the cell; one that has not begun is cancelled."""
         if attempt.state is RunState.RUNNING and attempt.control is not None:
-            ask_supervisor(attempt.control, {"op": "interrupt"})
+            attempt.ask({"op": "interrupt"})
         else:
             self.stop(attempt, EndCause.USER_INTERRUPT)
 
     def _finish(self, attempt: Attempt, end: AttemptEnd) -> None:
+        if attempt.state.is_final:
+            return  # taken from the queue while its image was looked up
         if attempt.final_bytes is None:
             attempt.final_bytes = attempt.journal_size()
         if attempt.stop_asked and end.cause in (EndCause.ENGINE, EndCause.INTERNAL):
@@ -225,6 +236,8 @@ class Conductor:
             end = AttemptEnd(_stopped_state(cause), cause)
         log.info("attempt.ended id=%s state=%s cause=%s", attempt.id, end.state, end.cause)
         self._attempts.change(attempt, state=end.state, end=end)
+        if attempt.is_unwanted:
+            self._attempts.forget(attempt)
         container = attempt.record.container
 
         def clear() -> None:
@@ -238,24 +251,34 @@ class Conductor:
             threading.Thread(target=clear, name=f"remove-{container}").start()
 
 
-class _Starter:
-    """Starts a container beside the placing of its files."""
+def _check_wanted(attempt: Attempt) -> None:
+    if attempt.stop_asked:
+        raise DaemonError("it was stopped before it began")
 
-    def __init__(self, engine: Engine, container: str) -> None:
-        self._error: KernelExtError | None = None
-        self._thread = threading.Thread(target=self._start, args=(engine, container))
-        self._thread.start()
 
-    def _start(self, engine: Engine, container: str) -> None:
-        try:
-            engine.start(container)
-        except KernelExtError as exc:
-            self._error = exc
+def _end_before_boot(attempt: Attempt, work: Path) -> AttemptEnd:
+    """Take what reached the disk before the machine went down: its end, if it had one."""
+    end: AttemptEnd | None = None
+    with contextlib.suppress(DaemonError, OSError):
+        attempt.journal_fd = open_beneath(work, JOURNAL_NAME)
+        attempt.final_bytes, end = whole_journal(attempt.journal_fd)
+    if end is None or end.cause is EndCause.KILLED:  # in an orderly shutdown
+        return _lost("it was restarted")
+    return end
 
-    def join(self) -> None:
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
+
+def _lost(message: str) -> AttemptEnd:
+    return AttemptEnd(RunState.LOST, EndCause.HOST_LOST, message)
+
+
+def _require_env(attempt: Attempt) -> None:
+    """Refuse a cell whose secrets are gone: they are in memory only."""
+    absent = [name for name in attempt.record.spec.env if name not in attempt.env]
+    if absent:
+        raise InputMissing(
+            f"the values of {', '.join(absent)} are gone with a restart of the host;"
+            " run the cell again"
+        )
 
 
 def _stopped_state(cause: EndCause) -> RunState:

@@ -66,7 +66,10 @@ class DockerAPI:
             Nobody answers at the socket.
         """
         with self._request(method, path, body, query, TIMEOUT_S) as response:
-            data: bytes = response.read()
+            try:
+                data: bytes = response.read()
+            except (OSError, http.client.HTTPException) as exc:
+                raise EngineError(f"the Docker engine broke off its answer ({exc})") from exc
             if not data:
                 return None
             if "json" in (response.getheader("Content-Type") or ""):

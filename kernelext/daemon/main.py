@@ -10,24 +10,28 @@ import io
 import logging
 import os
 import sys
+import time
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from kernelext.daemon.adopted import ProcessRecords
 from kernelext.daemon.attempts import Attempts
 from kernelext.daemon.blobs import BlobStore
 from kernelext.daemon.conductor import Conductor
 from kernelext.daemon.docker_engine import DockerEngine
 from kernelext.daemon.engine import Engine
+from kernelext.daemon.leftovers import clear_leftovers
 from kernelext.daemon.process_engine import ProcessEngine
 from kernelext.daemon.pulse import Pulse
 from kernelext.daemon.queue import Queue
 from kernelext.daemon.server import Server
-from kernelext.daemon.service import Identity, Service
+from kernelext.daemon.service import Identity, Rooms, Service
 from kernelext.daemon.statedir import StateDir
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 STATE_TAKEN = 75  # EX_TEMPFAIL: another daemon holds the state directory
+LOCK_TIMEOUT_S = 5.0
 
 
 def main(argv: list[str]) -> int:
@@ -36,9 +40,8 @@ def main(argv: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     state = StateDir(options.state)
     lock = state.lock.open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not _take(lock):
+        _engine(options, state, state.root).leave()
         return STATE_TAKEN
     code_dir = unpack_code(Path(sys.path[0]), state.root / "code", options.code)
     engine = _engine(options, state, code_dir)
@@ -46,6 +49,20 @@ def main(argv: list[str]) -> int:
     lock.close()
     engine.leave()
     return 0
+
+
+def _take(lock: IO[str]) -> bool:
+    """Take the lock; an earlier daemon that has been retired is about to let it go."""
+    deadline_s = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() > deadline_s:
+                return False
+            time.sleep(0.02)
+        else:
+            return True
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
@@ -64,7 +81,8 @@ def _options(argv: list[str]) -> argparse.Namespace:
 
 def _engine(options: argparse.Namespace, state: StateDir, code_dir: Path) -> Engine:
     if options.engine == "process":
-        return ProcessEngine(code_dir=code_dir, poke_dir=state.poke)
+        records = ProcessRecords(state.root / "processes")
+        return ProcessEngine(code_dir=code_dir, poke_dir=state.poke, records=records)
     return DockerEngine(
         options.docker_socket,
         state_dir=state.root,
@@ -85,17 +103,9 @@ def _run(options: argparse.Namespace, state: StateDir, engine: Engine) -> None:
     limits: dict[str, Any] = {"cores": cores, "memory_bytes": memory_bytes, "slots": options.slots}
     queue = Queue(attempts, conductor, pulse, **limits)
     server = Server(state, attempts, pulse, options.idle_s)
-    service = Service(
-        identity,
-        attempts=attempts,
-        blobs=blobs,
-        conductor=conductor,
-        engine=engine,
-        queue=queue,
-        pulse=pulse,
-        retire=server.retire,
-    )
-    _remove_leftovers(engine, attempts)
+    rooms = Rooms(attempts, blobs, conductor, engine, queue, pulse)
+    service = Service(identity, rooms, server.retire)
+    clear_leftovers(state, attempts, engine, identity.code)
     engine.watch(pulse.beat)
     server.listen_pokes()
     queue.begin()
@@ -103,14 +113,6 @@ def _run(options: argparse.Namespace, state: StateDir, engine: Engine) -> None:
     if options.engine == "docker":
         group = Path(options.docker_socket).stat().st_gid
     server.serve(service, group)
-
-
-def _remove_leftovers(engine: Engine, attempts: Attempts) -> None:
-    """Remove the containers that no attempt is running in."""
-    used = {attempt.record.container for attempt in attempts.living()}
-    for container in engine.containers():
-        if container not in used:
-            engine.remove(container)
 
 
 def unpack_code(archive: Path, target: Path, digest: str) -> Path:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from kernelext.daemon.adopted import ProcessRecords
 from kernelext.daemon.engine import PROBE, THREAD_VARIABLES, ContainerPlan, ContainerStatus
 from kernelext.errors import EngineError
 from kernelext.models import HOME_DIR, ImageFacts
@@ -30,6 +30,7 @@ KEPT_VARIABLES = (
     "PYTHONUSERBASE",
     "SSL_CERT_FILE",
 )
+END_TIMEOUT_S = 5.0
 CGROUP_V1 = Path("/sys/fs/cgroup/memory")
 
 
@@ -39,14 +40,17 @@ class ProcessEngine:
     Parameters
     ----------
     code_dir, poke_dir : Path
+    records : ProcessRecords
+        By which a later daemon finds what runs on.
     """
 
     name = "process"
     cell_uid: int | None = None
 
-    def __init__(self, *, code_dir: Path, poke_dir: Path) -> None:
+    def __init__(self, *, code_dir: Path, poke_dir: Path, records: ProcessRecords) -> None:
         self._code_dir = code_dir
         self._poke_dir = poke_dir
+        self._records = records
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._plans: dict[str, ContainerPlan] = {}
         self._ended: Callable[[], None] = lambda: None
@@ -107,11 +111,12 @@ class ProcessEngine:
                 stderr=console,
                 start_new_session=True,
             )
+        self._records.add(name, process.pid, cgroup)
         self._processes[name] = process
-        threading.Thread(target=self._wait, args=(name, cgroup), daemon=True).start()
+        threading.Thread(target=self._wait, args=(process, cgroup), daemon=True).start()
 
-    def _wait(self, name: str, cgroup: Path | None) -> None:
-        self._processes[name].wait()
+    def _wait(self, process: subprocess.Popen[bytes], cgroup: Path | None) -> None:
+        process.wait()
         if cgroup:
             with contextlib.suppress(OSError):
                 cgroup.rmdir()
@@ -120,22 +125,22 @@ class ProcessEngine:
     def status(self, name: str) -> ContainerStatus | None:
         """Say how it does; None when there is none of that name."""
         process = self._processes.get(name)
-        if process is None:
+        if process is not None:
+            code = process.poll()
+            return ContainerStatus(code is None, code)
+        if name not in self._records.names():
             return None
-        code = process.poll()
-        return ContainerStatus(code is None, code)
+        return ContainerStatus(self._records.living_pid(name) is not None)
 
     def remove(self, name: str) -> None:
-        """Kill it; its children die with their supervisor."""
-        process = self._processes.pop(name, None)
+        """Have its supervisor kill all below it and end."""
+        self._processes.pop(name, None)
         self._plans.pop(name, None)
-        if process is not None and process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+        self._records.end(name, END_TIMEOUT_S)
 
     def containers(self) -> list[str]:
-        """List the running ones that this daemon started."""
-        return [name for name, process in self._processes.items() if process.poll() is None]
+        """List all that have not been removed, those of an earlier daemon too."""
+        return self._records.names()
 
     def watch(self, ended: Callable[[], None]) -> None:
         """Call `ended` in a thread whenever one ends."""

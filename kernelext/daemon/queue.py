@@ -56,8 +56,6 @@ class Queue:
             if attempt.state is RunState.RUNNING:
                 self._occupy(attempt)
                 self._spawn(attempt, resumed=True)
-            elif attempt.state is RunState.STARTING:
-                self._attempts.change(attempt, state=RunState.QUEUED)
         threading.Thread(target=self._serve, name="queue", daemon=True).start()
 
     def facts(self, boot_id: str, engine: str) -> HostFacts:

@@ -57,8 +57,9 @@ class Server:
         self._retired = False
 
     def retire(self) -> None:
-        """End as soon as the present answers are sent."""
+        """End as soon as the present answers are sent; nobody new gets in."""
         self._retired = True
+        self._state.socket.unlink(missing_ok=True)
 
     def listen_pokes(self) -> None:
         """Turn every datagram into a beat, in a thread."""

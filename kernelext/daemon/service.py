@@ -40,37 +40,37 @@ class Identity:
     boot_id: str
 
 
+@dataclass(frozen=True)
+class Rooms:
+    """What the daemon is made of."""
+
+    attempts: Attempts
+    blobs: BlobStore
+    conductor: Conductor
+    engine: Engine
+    queue: Queue
+    pulse: Pulse
+
+
 class Service:
     """The daemon's rooms behind one door.
 
     Parameters
     ----------
     identity : Identity
-    attempts, blobs, conductor, engine, queue, pulse
-        What it is made of.
+    rooms : Rooms
     retire : callable
         Ends the daemon.
     """
 
-    def __init__(
-        self,
-        identity: Identity,
-        *,
-        attempts: Attempts,
-        blobs: BlobStore,
-        conductor: Conductor,
-        engine: Engine,
-        queue: Queue,
-        pulse: Pulse,
-        retire: Callable[[], None],
-    ) -> None:
-        self.attempts = attempts
-        self.pulse = pulse
+    def __init__(self, identity: Identity, rooms: Rooms, retire: Callable[[], None]) -> None:
+        self.attempts = rooms.attempts
+        self.pulse = rooms.pulse
         self._identity = identity
-        self._blobs = blobs
-        self._conductor = conductor
-        self._engine = engine
-        self._queue = queue
+        self._blobs = rooms.blobs
+        self._conductor = rooms.conductor
+        self._engine = rooms.engine
+        self._queue = rooms.queue
         self._retire = retire
         self._answers: dict[str, Callable[[Header, bytes], Answer]] = {
             "hello": self._hello,
@@ -187,9 +187,13 @@ class Service:
 
     def _release(self, header: Header, _: bytes) -> Answer:
         attempt = self.attempts.get(AttemptId.from_json(header["attempt"]))
-        if not attempt.state.is_final:
+        if header.get("kill"):
+            attempt.is_unwanted = True
+            self._conductor.stop(attempt, EndCause.KILLED)
+        elif not attempt.state.is_final:
             raise DaemonError(f"{attempt.id} has not ended")
-        self.attempts.forget(attempt)
+        if attempt.state.is_final:
+            self.attempts.forget(attempt)
         return {}, b""
 
     def _end(self, _: Header, __: bytes) -> Answer:

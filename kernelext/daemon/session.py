@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import socket
 import threading
+import time
 from dataclasses import dataclass
 
 from kernelext.daemon.attempts import Attempt
@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 PIECE_BYTES = 256 * 1024
 LOOK_S = 0.25
+BEAT_S = 3.0  # a client that hears nothing for longer begins to count
 
 
 @dataclass
@@ -39,6 +40,7 @@ class Session:
         self._send_lock = threading.Lock()
         self._follows: dict[AttemptId, Follow] = {}
         self._is_open = True
+        self._sent_s = time.monotonic()
 
     def serve(self) -> None:
         """Read requests and answer each, in order."""
@@ -70,6 +72,8 @@ class Session:
             else:
                 found, data = self._service.answer(header, body)
                 answer.update(found)
+                if header.get("op") == "submit" and header.get("follow") and not found["missing"]:
+                    self._follow_submitted(header)
         except KernelExtError as exc:
             answer.update(error=str(exc), kind=type(exc).__name__)
         except (KeyError, ValueError, TypeError) as exc:
@@ -80,6 +84,7 @@ class Session:
 
     def _send(self, header: Header, body: bytes = b"") -> None:
         with self._send_lock:
+            self._sent_s = time.monotonic()
             if len(body) > PIECE_BYTES:
                 self._connection.sendall(encode_prefix(header, len(body)))
                 self._connection.sendall(body)
@@ -95,6 +100,12 @@ class Session:
         self._follows[attempt_id] = Follow(attempt, int(header["offset"]))
         self._service.pulse.beat()
 
+    def _follow_submitted(self, header: Header) -> None:
+        """Spare the client a request, and the cell a round trip."""
+        for task in header["tasks"]:
+            attempt = {**task, "run": header["spec"]["run"]}
+            self._follow({"op": "follow", "attempt": attempt, "offset": 0})
+
     # pushing
 
     def _push(self) -> None:
@@ -104,6 +115,8 @@ class Session:
                 seen = pulse.count
                 if not self._push_all():
                     pulse.wait(seen, LOOK_S)
+                if time.monotonic() - self._sent_s > BEAT_S:
+                    self._send({"push": "alive"})
         with contextlib.suppress(OSError):  # a client that cannot be told anything has to know
             self._connection.shutdown(socket.SHUT_RDWR)
 
@@ -115,7 +128,8 @@ class Session:
             moved = self._push_journal(follow) or moved
             ended = follow.attempt.record.end
             if ended is not None and follow.offset >= follow.attempt.journal_size():
-                self._follows.pop(attempt_id, None)
+                if self._follows.get(attempt_id) is follow:
+                    del self._follows[attempt_id]
                 self._send(
                     {
                         "push": "end",
@@ -136,11 +150,10 @@ class Session:
 
     def _push_journal(self, follow: Follow) -> bool:
         attempt = follow.attempt
-        size = attempt.journal_size() - follow.offset
-        if size <= 0 or attempt.journal_fd < 0:
+        data = attempt.read_journal(follow.offset, PIECE_BYTES)
+        if not data:
             return False
-        data = os.pread(attempt.journal_fd, min(size, PIECE_BYTES), follow.offset)
         header = {"push": "journal", "attempt": to_json(attempt.id), "offset": follow.offset}
         self._send(header, data)
         follow.offset += len(data)
-        return bool(data)
+        return True

@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import stat
+import threading
 from pathlib import Path
 
 from kernelext.errors import DaemonError
@@ -93,9 +95,19 @@ class StateDir:
         return self.runs / attempt.run / attempt.fold / str(attempt.attempt)
 
     def forget(self, attempt: AttemptId) -> None:
-        """Delete an attempt's directory and what is then empty above it."""
+        """Delete an attempt's directory and what is then empty above it.
+
+        Its files, which may be thousands, go in a thread; those that stay because the daemon
+        is killed go when the next one starts: it empties `incoming`.
+        """
         path = self.attempt(attempt)
-        shutil.rmtree(path, ignore_errors=True)
+        doomed = self.incoming / f"forgotten.{secrets.token_hex(8)}"
+        try:
+            path.rename(doomed)
+        except OSError:
+            doomed = path
+        remover = threading.Thread(target=shutil.rmtree, args=(doomed, True), daemon=True)
+        remover.start()
         for parent in (path.parent, path.parent.parent):
             try:
                 parent.rmdir()

@@ -104,3 +104,11 @@ class JournalReader:
         if header.get("kind") == "exit":
             with contextlib.suppress(ValueError, KeyError, TypeError):
                 self.end = AttemptEnd.from_json(header)
+
+
+def whole_journal(fd: int) -> tuple[int, AttemptEnd | None]:
+    """Return how much of a journal that may be torn is whole, and its end, if it has one."""
+    reader = JournalReader(fd)
+    with contextlib.suppress(DaemonError):
+        reader.advance()
+    return reader.whole_bytes, reader.end

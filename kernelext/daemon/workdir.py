@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from kernelext.daemon.blobs import BlobStore
 from kernelext.errors import DaemonError
@@ -55,31 +56,38 @@ def place_project(work: Path, manifest: Chunk, blobs: BlobStore, uid: int | None
     DaemonError
         When a path of the manifest leaves the project.
     """
-    root = work / PROJECT_DIR
-    made = {root}
+    root = f"{work}/{PROJECT_DIR}"
+    made = {""}
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     for entry in project_files(manifest, blobs):
-        path = PurePosixPath(entry.path)
-        if path.is_absolute() or ".." in path.parts or not path.parts:
+        folder, _, name = entry.path.rpartition("/")
+        if entry.path.startswith("/") or name in ("", ".", "..") or ".." in folder.split("/"):
             raise DaemonError(f"the path {entry.path!r} leaves the project")
-        target = root / path
-        _make_parents(target, made, uid)
-        blobs.join(entry.chunks, target)
-        target.chmod(0o600 | (entry.mode & 0o111))
-        _own(uid, target)
+        _make_folder(root, folder, made, uid)
+        fd = os.open(f"{root}/{entry.path}", flags, 0o600)
+        try:
+            blobs.copy(entry.chunks, fd)
+            os.fchmod(fd, 0o600 | (entry.mode & 0o111))
+            if uid is not None:
+                os.fchown(fd, uid, uid)
+        finally:
+            os.close(fd)
 
 
-def project_files(manifest: Chunk, blobs: BlobStore) -> list[FileEntry]:
-    """Read a project's manifest."""
-    return [FileEntry.from_json(each) for each in json.loads(blobs.read(manifest))]
+@functools.lru_cache(maxsize=2)
+def project_files(manifest: Chunk, blobs: BlobStore) -> tuple[FileEntry, ...]:
+    """Read a project's manifest; the last ones are kept, since most runs find it unchanged."""
+    return tuple(FileEntry.from_json(each) for each in json.loads(blobs.read(manifest)))
 
 
-def _make_parents(target: Path, made: set[Path], uid: int | None) -> None:
-    if target.parent not in made:
-        _make_parents(target.parent, made, uid)
+def _make_folder(root: str, folder: str, made: set[str], uid: int | None) -> None:
+    if folder not in made:
+        _make_folder(root, folder.rpartition("/")[0], made, uid)
+        target = Path(root, folder)
         with contextlib.suppress(FileExistsError):
-            target.parent.mkdir(mode=0o700)
-        _own(uid, target.parent)
-        made.add(target.parent)
+            target.mkdir(mode=0o700)
+        _own(uid, target)
+        made.add(folder)
 
 
 def _own(uid: int | None, *paths: Path) -> None:

@@ -41,8 +41,8 @@ def one_run(db: sqlite3.Connection, wanted: str) -> RunRow:
         (r"id LIKE ? ESCAPE '\'", _escaped(wanted) + "%"),
     ):
         found = _where(db, where, value) if wanted else []
-        if len(found) == 1:
-            return found[0]
+        if len(found) == 1 or (found and where.startswith("title")):
+            return found[0]  # a name that was used again means its newest run
         if found:
             raise HistoryError(_ambiguous(wanted, found))
     raise HistoryError(

@@ -69,7 +69,7 @@ def _from_table(host: HostConfig, patterns: list[tuple[str, ...]]) -> HostConfig
 
 
 def _unknown(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    near = difflib.get_close_matches(name, dict.fromkeys(known), n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(near)}? Else " if near else ""
     return (
         f'No host is called "{name}": {hint}add `Host {name}` to ~/.ssh/config '

@@ -1,15 +1,15 @@
 """The daemon's protocol over one pipe: requests with answers, and what the daemon pushes.
 
-One thread reads. It notices silence: after `PING_S` it asks, after `SILENCE_S` the
-connection counts as lost.
+One thread reads; it never sends, so that a line that is full cannot stop it. Waits have no
+end of their own here: a `Watchdog` ends the connection of a silent host.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -19,12 +19,12 @@ from kernelext.errors import DaemonError, KernelExtError, LinkLost, ProtocolErro
 from kernelext.link.pipe import Pipe
 from kernelext.wire import Frame, FrameDecoder, Header, encode_prefix
 
-PING_S = 3.0
-SILENCE_S = 10.0
 READ_BYTES = 1024 * 1024
 ANSWER_TIMEOUT_S = 60.0
 
 Push = Callable[[Header, bytes], None]
+
+log = logging.getLogger(__name__)
 
 
 class DaemonClient:
@@ -50,11 +50,10 @@ class DaemonClient:
         self._waiting: dict[int, Future[Frame]] = {}
         self._lock = threading.Lock()
         self._send_lock = threading.Lock()
-        self._heard_s = time.monotonic()
         self._is_open = True
         self.sent_bytes = 0
         self.received_bytes = 0
-        pipe.settimeout(PING_S)
+        pipe.settimeout(None)
         self._reader = threading.Thread(target=self._read, name=f"link-{host}", daemon=True)
         self._reader.start()
 
@@ -62,6 +61,11 @@ class DaemonClient:
     def is_open(self) -> bool:
         """Whether the connection stands, as far as is known."""
         return self._is_open
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an answer is due."""
+        return bool(self._waiting)
 
     def send(self, header: Header, body: bytes | memoryview = b"") -> Future[Frame]:
         """Send a request without waiting for its answer.
@@ -72,12 +76,12 @@ class DaemonClient:
             When the connection has ended.
         """
         number = next(self._numbers)
+        prefix = encode_prefix({**header, "id": number}, len(body))
         answer: Future[Frame] = Future()
         with self._lock:
             if not self._is_open:
                 raise self._lost()
             self._waiting[number] = answer
-        prefix = encode_prefix({**header, "id": number}, len(body))
         try:
             with self._send_lock:
                 if len(body) < READ_BYTES:
@@ -137,7 +141,6 @@ class DaemonClient:
         return LinkLost(f"the connection to {self._host} is lost")
 
     def _send_all(self, data: bytes | memoryview) -> None:
-        """Send, however slow the line is, as long as something is heard."""
         view = memoryview(data)
         while view:
             piece = view[:READ_BYTES]
@@ -147,28 +150,18 @@ class DaemonClient:
 
     def _read(self) -> None:
         decoder = FrameDecoder()
-        with contextlib.suppress(OSError, KernelExtError):
+        try:
             while self._is_open:
-                try:
-                    data = self._pipe.recv(READ_BYTES)
-                except TimeoutError:
-                    if time.monotonic() - self._heard_s > SILENCE_S:
-                        break
-                    self._ping()
-                    continue
+                data = self._pipe.recv(READ_BYTES)
                 if not data:
                     break
-                self._heard_s = time.monotonic()
                 self.received_bytes += len(data)
                 for header, body in decoder.feed(data):
                     self._take(header, body)
-        self.close()
-
-    def _ping(self) -> None:
-        # Not while a request is being sent: the answer to that will do.
-        if self._send_lock.acquire(blocking=False):
-            self._send_lock.release()
-            self.send({"op": "ping"})
+        except (OSError, KernelExtError) as exc:
+            log.debug("link.ended host=%s reason=%s", self._host, exc)
+        finally:
+            self.close()
 
     def _take(self, header: Header, body: bytes) -> None:
         if "push" in header:

@@ -1,25 +1,16 @@
-"""One host as its clients use it: connected when needed, control apart from bulk."""
+"""One host as its clients use it: a method a request."""
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, wait
 from pathlib import Path
-from typing import Any
 
-from kernelext.errors import KernelExtError, LinkLost, ProtocolError
-from kernelext.hosts import resolve_ssh
-from kernelext.link.archive import code_archive
+from kernelext.errors import LinkLost
 from kernelext.link.client import DaemonClient, Push
-from kernelext.link.local import connect_local, start_local
-from kernelext.link.pipe import Pipe, SocketAbsent
-from kernelext.link.remote import connect_remote, start_remote, wait_remote
-from kernelext.link.ssh import SshConnection
+from kernelext.link.standing import StandingLink
 from kernelext.models import (
-    PROTOCOL_VERSION,
     AttemptId,
     EndCause,
     HostConfig,
@@ -31,179 +22,52 @@ from kernelext.models import (
 )
 from kernelext.wire import Frame, Header
 
-log = logging.getLogger(__name__)
-
 IMAGE_TIMEOUT_S = 900.0  # the host may have to pull it
 IN_FLIGHT_BYTES = 32 * 1024 * 1024
+FAREWELL_S = 1.0  # for what the host is still to hear when the link is closed
 
 Part = bytes | memoryview
 
 
-@dataclass
-class Traffic:
-    """Bytes that a host's connections have carried, frames included."""
+class HostLink(StandingLink):
+    """A host's daemon, within reach; see `StandingLink` for the parameters.
 
-    sent_bytes: int = 0
-    received_bytes: int = 0
-
-
-class HostLink:
-    """A host's daemon, within reach.
-
-    Parameters
+    Attributes
     ----------
-    host : HostConfig
-    environ : mapping
-        Of the user, for SSH.
-    local_state : Path
-        State directory of the daemon of ``local``.
+    known : set of str
+        Digests that the daemon has shown to hold.
     """
 
     def __init__(self, host: HostConfig, environ: Mapping[str, str], local_state: Path) -> None:
-        self.host = host
-        self.facts: HostFacts | None = None
-        self._environ = environ
-        self._local_state = local_state
-        self._lock = threading.RLock()
-        self._ssh: SshConnection | None = None
-        self._control: DaemonClient | None = None
-        self._bulk: DaemonClient | None = None
+        super().__init__(host, environ, local_state)
+        self.known: set[str] = set()
         self._followers: dict[AttemptId, Push] = {}
-        self._lost_listeners: list[Callable[[], None]] = []
         self._images: dict[str, ImageFacts] = {}
-        self._past = Traffic()
-        self.known: set[str] = set()  # digests that the daemon has shown to hold
-
-    # the connection
-
-    def connect(self) -> HostFacts:
-        """Connect, starting the daemon if there is none; what it says of its host.
-
-        Raises
-        ------
-        LinkError, HostError
-        """
-        with self._lock:
-            if self._control is not None and self._control.is_open and self.facts:
-                return self.facts
-            self._drop()
-            pipe = self._open_pipe(start=True)
-            control = self._client(pipe)
-            answer, _ = control.request({"op": "hello", "protocol": PROTOCOL_VERSION})
-            if answer["code"] != code_archive().digest and self._retire(control):
-                control.close()
-                pipe = self._open_pipe(start=True)
-                control = self._client(pipe)
-                answer, _ = control.request({"op": "hello", "protocol": PROTOCOL_VERSION})
-            self._control = control
-            self.facts = HostFacts.from_json(answer["facts"])
-            return self.facts
+        self._owed: dict[AttemptId, Header] = {}  # deletions that the host has not confirmed
+        self._paying: set[Future[Frame]] = set()
 
     def close(self) -> None:
-        """End all connections to the host; what runs there runs on."""
-        with self._lock:
-            self._drop()
+        """End all connections to the host for good; what runs there runs on."""
+        wait(list(self._paying), FAREWELL_S)
+        super().close()
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the connection stands, as far as is known."""
-        return self._control is not None and self._control.is_open
-
-    def on_lost(self, listener: Callable[[], None]) -> None:
-        """Call `listener` whenever the connection is lost, in a thread of the link's."""
-        self._lost_listeners.append(listener)
-
-    def forget_listener(self, listener: Callable[[], None]) -> None:
-        """Call it no more."""
-        if listener in self._lost_listeners:
-            self._lost_listeners.remove(listener)
-
-    def traffic(self) -> Traffic:
-        """Return what all connections so far have carried."""
-        clients = [client for client in (self._control, self._bulk) if client is not None]
-        return Traffic(
-            self._past.sent_bytes + sum(client.sent_bytes for client in clients),
-            self._past.received_bytes + sum(client.received_bytes for client in clients),
-        )
-
-    def _open_pipe(self, *, start: bool) -> Pipe:
-        archive = code_archive()
-        if self.host.is_local:
-            try:
-                return connect_local(self._local_state)
-            except SocketAbsent:
-                if not start:
-                    raise
-                start_local(self._local_state, archive, self._environ)
-                return connect_local(self._local_state)
-        connection = self._connection()
-        try:
-            return connect_remote(connection, self.host, archive)
-        except SocketAbsent:
-            if not start:
-                raise
-            start_remote(connection, self.host, archive)
-            return wait_remote(connection, self.host, archive)
-
-    def _connection(self) -> SshConnection:
-        if self._ssh is None or not self._ssh.is_open():
-
-            def resolve(target: str) -> Any:
-                return resolve_ssh(target, self._environ)
-
-            assert self.host.ssh is not None
-            self._ssh = SshConnection.open(self.host.name, resolve(self.host.ssh), resolve=resolve)
-        return self._ssh
-
-    def _client(self, pipe: Pipe) -> DaemonClient:
-        return DaemonClient(self.host.name, pipe, self._dispatch, self._notice_loss)
-
-    def _retire(self, control: DaemonClient) -> bool:
-        """Ask a daemon of another version to go; a busy one stays and is used as it is."""
-        answer, _ = control.request({"op": "retire"})
-        return not answer["busy"]
-
-    def _drop(self) -> None:
-        self._past = self.traffic()
-        for client in (self._control, self._bulk):
-            if client is not None:
-                client.close()
-        self._control = self._bulk = None
-        if self._ssh is not None:
-            self._ssh.close()
-            self._ssh = None
-
-    def _notice_loss(self) -> None:
-        for listener in list(self._lost_listeners):
-            listener()
+    def _on_connected(self) -> None:
+        for attempt in list(self._owed):
+            self._pay(attempt)
 
     def _dispatch(self, header: Header, body: bytes) -> None:
+        if "attempt" not in header:
+            return  # the daemon says that it lives
         follower = self._followers.get(AttemptId.from_json(header["attempt"]))
         if follower is not None:
             follower(header, body)
 
-    # requests
-
-    def ask(self, header: Header, body: Part = b"", timeout_s: float = 60.0) -> Frame:
-        """Make a request on the control connection.
-
-        Raises
-        ------
-        LinkLost
-            Also when there is no connection: `connect` again.
-        """
-        control = self._control
-        if control is None:
-            raise LinkLost(f"the connection to {self.host.name} is lost")
-        return control.request(header, body, timeout_s)
-
-    def image(self, name: str | None) -> ImageFacts:
-        """Ask what an image holds; asked once a connection."""
-        key = name or self.host.image or ""
-        if key not in self._images:
-            answer, _ = self.ask({"op": "image", "image": key}, timeout_s=IMAGE_TIMEOUT_S)
-            self._images[key] = ImageFacts.from_json(answer["facts"])
-        return self._images[key]
+    def image(self, name: str) -> ImageFacts:
+        """Ask what an image holds, the host's default one if `name` is empty; asked once."""
+        if name not in self._images:
+            answer, _ = self.ask({"op": "image", "image": name}, timeout_s=IMAGE_TIMEOUT_S)
+            self._images[name] = ImageFacts.from_json(answer["facts"])
+        return self._images[name]
 
     def missing(self, digests: Sequence[str]) -> list[str]:
         """Ask which blobs the host lacks; what it has is remembered."""
@@ -244,13 +108,14 @@ class HostLink:
         inline: Sequence[tuple[str, Part]],
         env: Mapping[str, str],
     ) -> list[str]:
-        """Queue folds on the host; which blobs it lacks, when it could not."""
+        """Queue folds on the host and follow them; which blobs it lacks, when it could not."""
         header = {
             "op": "submit",
             "spec": to_json(spec),
             "tasks": to_json(tasks),
             "inline": [[digest, len(data)] for digest, data in inline],
             "env": dict(env),
+            "follow": True,
         }
         answer, _ = self.ask(header, b"".join(inline_part for _, inline_part in inline))
         lacking = [str(digest) for digest in answer["missing"]]
@@ -258,9 +123,12 @@ class HostLink:
         self.known.difference_update(lacking)
         return lacking
 
-    def follow(self, attempt: AttemptId, offset: int, follower: Push) -> None:
-        """Have the journal from `offset` on, states and the end pushed to `follower`."""
+    def listen(self, attempt: AttemptId, follower: Push) -> None:
+        """Give what the daemon pushes about an attempt to `follower`."""
         self._followers[attempt] = follower
+
+    def follow(self, attempt: AttemptId, offset: int) -> None:
+        """Have the journal from `offset` on, states and the end pushed."""
         self.ask({"op": "follow", "attempt": to_json(attempt), "offset": offset})
 
     def unfollow(self, attempt: AttemptId) -> None:
@@ -282,26 +150,30 @@ class HostLink:
         request = {"op": "kill", "attempt": to_json(attempt), "cause": cause.value}
         self.ask(request, timeout_s=timeout_s)
 
-    def release(self, attempt: AttemptId) -> None:
-        """Have the host delete what it keeps of an ended attempt."""
-        self.ask({"op": "release", "attempt": to_json(attempt)})
+    def release(self, attempt: AttemptId, *, kill: bool = False) -> None:
+        """Have the host delete what it keeps of an attempt, and end it first if `kill`.
+
+        Does not wait: an absent host is asked again when it is connected.
+        """
+        self._owed[attempt] = {"op": "release", "attempt": to_json(attempt), "kill": kill}
+        self._pay(attempt)
+
+    def _pay(self, attempt: AttemptId) -> None:
+        def settle(answer: Future[Frame]) -> None:
+            self._paying.discard(answer)
+            if answer.exception() is None:  # also where the host says that it knows no such
+                self._owed.pop(attempt, None)
+
+        control = self._control
+        if control is None:
+            return
+        with contextlib.suppress(LinkLost):
+            answer = control.send(self._owed[attempt])
+            self._paying.add(answer)
+            answer.add_done_callback(settle)
 
     def refresh(self) -> HostFacts:
         """Ask how the host does now."""
         answer, _ = self.ask({"op": "facts"})
         self.facts = HostFacts.from_json(answer["facts"])
         return self.facts
-
-    def _bulk_client(self) -> DaemonClient:
-        with self._lock:
-            if self._bulk is None or not self._bulk.is_open:
-                if not self.is_open:
-                    raise LinkLost(f"the connection to {self.host.name} is lost")
-                try:
-                    pipe = self._open_pipe(start=False)
-                except ProtocolError:
-                    raise
-                except KernelExtError as exc:
-                    raise LinkLost(f"the connection to {self.host.name} is lost") from exc
-                self._bulk = self._client(pipe)
-            return self._bulk

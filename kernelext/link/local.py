@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import socket
 import subprocess
@@ -20,7 +21,41 @@ READY_TIMEOUT_S = 20.0
 STATE_TAKEN = 75  # the daemon's word for: another one holds the state directory
 
 
-def connect_local(state_dir: Path) -> socket.socket:
+class LocalPipe:
+    """A connected socket as a `Pipe`."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+
+    def sendall(self, data: bytes | bytearray | memoryview, /) -> None:
+        """Send all of `data`."""
+        self._connection.sendall(data)
+
+    def recv(self, size: int, /) -> bytes:
+        """Wait for bytes and return at most `size` of them; none at the end."""
+        return self._connection.recv(size)
+
+    def settimeout(self, seconds: float | None, /) -> None:
+        """Bound every later wait; None waits for ever."""
+        self._connection.settimeout(seconds)
+
+    def close(self) -> None:
+        """End both directions; whoever waits in it is woken."""
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+        self._connection.close()
+
+
+def local_state_dir(data_dir: Path) -> Path:
+    """Return where the daemon of `local` keeps its state: one an interpreter.
+
+    Its cells run in its own interpreter, so a notebook of another environment needs another.
+    """
+    interpreter = f"{sys.executable} {sys.prefix}".encode()
+    return data_dir / "local" / hashlib.sha256(interpreter).hexdigest()[:12]
+
+
+def connect_local(state_dir: Path) -> LocalPipe:
     """Connect to the daemon of a state directory.
 
     Raises
@@ -41,7 +76,7 @@ def connect_local(state_dir: Path) -> socket.socket:
     except OSError as exc:
         connection.close()
         raise SocketAbsent("no daemon runs on this machine") from exc
-    return connection
+    return LocalPipe(connection)
 
 
 def start_local(state_dir: Path, archive: Archive, environ: Mapping[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 
 from kernelext.errors import ConnectError, EngineError, HostError, ImageNotFound
@@ -13,6 +14,8 @@ from kernelext.models import HostConfig
 START_TIMEOUT_S = 300.0  # the daemon's image may have to be pulled
 READY_TIMEOUT_S = 20.0
 CONNECT_TIMEOUT_S = 15.0
+BEGIN_TIMEOUT_S = 1.0  # from the creation of a container to its start, by another client
+START_TRIES = 2
 SECRETS_DIR = "/run/kernelext"
 DOCKER_SOCKET = "/var/run/docker.sock"
 
@@ -35,9 +38,12 @@ os.execv(sys.executable, [sys.executable, "-I", "-S", path, "daemon", *sys.argv[
 """
 
 
-def container_name(archive: Archive) -> str:
-    """Name the daemon's container: one a version of our code."""
-    return f"kernelext-daemon-{archive.digest[:12]}"
+def container_name(host: HostConfig, archive: Archive) -> str:
+    """Name the daemon's container: one a state directory and version of our code."""
+    name = f"kernelext-daemon-{archive.digest[:12]}"
+    if host.state_dir != HostConfig.state_dir:
+        name += f"-{hashlib.sha256(host.state_dir.encode()).hexdigest()[:8]}"
+    return name
 
 
 def connect_remote(connection: SshConnection, host: HostConfig, archive: Archive) -> Pipe:
@@ -58,7 +64,7 @@ def connect_remote(connection: SshConnection, host: HostConfig, archive: Archive
 def _connect_by_exec(
     connection: SshConnection, host: HostConfig, archive: Archive, path: str
 ) -> Pipe:
-    name = container_name(archive)
+    name = container_name(host, archive)
     argv = ["docker", "exec", "-i", name, "python3", "-I", "-S"]
     argv += [f"{host.state_dir}/code/{archive.digest}.zip", "connect", path]
     process = connection.execute(argv, CONNECT_TIMEOUT_S)
@@ -77,8 +83,25 @@ def start_remote(connection: SshConnection, host: HostConfig, archive: Archive) 
     ------
     EngineError, ImageNotFound, ConnectError
     """
-    name = container_name(archive)
-    process = connection.execute(_run_argv(name, host, archive), START_TIMEOUT_S)
+    name = container_name(host, archive)
+    for _ in range(START_TRIES):
+        status, text = _run_daemon(connection, host, archive)
+        if status == 0:
+            return
+        if "is already in use by container" not in text:
+            _docker(connection, "rm", "--force", name)  # it may exist, although it did not start
+            break
+        # Another client is starting it at this moment, or it is what is left of an old one.
+        if _begins_to_run(connection, name):
+            return
+        _docker(connection, "rm", name)
+    raise _explain(host, status, text)
+
+
+def _run_daemon(connection: SshConnection, host: HostConfig, archive: Archive) -> tuple[int, str]:
+    """Run the container and hand it the code; Docker's exit status and complaint."""
+    argv = _run_argv(container_name(host, archive), host, archive)
+    process = connection.execute(argv, START_TIMEOUT_S)
     process.settimeout(START_TIMEOUT_S)
     word = _line(process)
     if word == "send":
@@ -86,18 +109,27 @@ def start_remote(connection: SshConnection, host: HostConfig, archive: Archive) 
         word = _line(process)
     if word == "ready":
         process.close()
-        return
+        return 0, ""
     status, _, complaint = process.communicate()
-    text = complaint.decode("utf-8", "replace").strip()
-    if "is already in use by container" in text:
-        # Another client is starting it at this moment, or it has stopped.
-        status, _, complaint = connection.execute(
-            ["docker", "start", name], START_TIMEOUT_S
-        ).communicate(timeout_s=START_TIMEOUT_S)
-        if status == 0:
-            return
-        text = complaint.decode("utf-8", "replace").strip()
-    raise _explain(host, status, text)
+    return status or 1, complaint.decode("utf-8", "replace").strip()
+
+
+def _begins_to_run(connection: SshConnection, name: str) -> bool:
+    deadline_s = time.monotonic() + BEGIN_TIMEOUT_S
+    while True:
+        _, said = _docker(connection, "container", "inspect", "-f", "{{.State.Running}}", name)
+        if said == "true":
+            return True
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(0.1)
+
+
+def _docker(connection: SshConnection, *words: str) -> tuple[int, str]:
+    """Run the host's `docker`; its exit status and what it said last."""
+    process = connection.execute(["docker", *words], CONNECT_TIMEOUT_S)
+    status, said, complaint = process.communicate()
+    return status, (complaint or said).decode("utf-8", "replace").strip()
 
 
 def wait_remote(connection: SshConnection, host: HostConfig, archive: Archive) -> Pipe:
@@ -116,12 +148,11 @@ def wait_remote(connection: SshConnection, host: HostConfig, archive: Archive) -
             if time.monotonic() < deadline_s:
                 time.sleep(0.02)
                 continue
-            logs = ["docker", "logs", "--tail", "1", container_name(archive)]
-            _, said, complaint = connection.execute(logs, CONNECT_TIMEOUT_S).communicate()
-            last = (complaint or said).decode("utf-8", "replace").strip()
+            name = container_name(host, archive)
+            _, last = _docker(connection, "logs", "--tail", "1", name)
             raise ConnectError(
                 f"the daemon on {host.name} does not start ({last or 'no word from it'});"
-                f" look at `docker logs {container_name(archive)}` there"
+                f" look at `docker logs {name}` there"
             ) from exc
 
 
@@ -153,6 +184,11 @@ def _line(process: SshProcess) -> str:
 
 def _explain(host: HostConfig, status: int, text: str) -> HostError | ConnectError:
     last = text.splitlines()[-1] if text else f"exit {status}"
+    if "executable file not found" in text:
+        return EngineError(
+            f"the image {host.daemon_image} for the daemon on {host.name} has no python3;"
+            f" set daemon_image of [hosts.{host.name}] to one that has"
+        )
     if status == 127 or ("not found" in last and "docker" in last):
         return EngineError(
             f"{host.name} has no Docker; install it there (on Debian: apt-get install docker.io)"

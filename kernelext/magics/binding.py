@@ -51,6 +51,9 @@ def _say_left(result: FoldResult, where: str = "") -> None:
 
 def _say_unread(name: str, error: Exception, result: FoldResult) -> None:
     """One value that cannot be read keeps the others from nobody; its bytes are at home."""
+    if result.values[name].ref.codec == "module":
+        _say(f"{name} is not bound here: {error}")
+        return
     _say(f"{name} of run {result.attempt.run} came home but cannot be read: {error}")
 
 

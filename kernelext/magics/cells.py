@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +86,8 @@ class CellMagics:
         cell = Cell(
             # The magic's line too: tracebacks count lines as the notebook shows them.
             code=f"# %%{options.kind} {line}\n{code}",
-            filename=f"Cell In[{shell.execution_count}]",
+            # IPython 9 counts on before a cell runs; the prompt's number is the cell's in all.
+            filename=f"Cell In[{shell.displayhook.prompt_count}]",
             notebook=shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME"),
             namespace=shell.user_ns,
             hidden=shell.user_ns_hidden,
@@ -106,9 +106,10 @@ def _raise_first(run: Run) -> None:
     error = fold_error(failed[0], run.plan.limits)
     assert error is not None
     names = ", ".join(result.attempt.fold for result in failed)
+    first = f"fold {failed[0].attempt.fold} on {failed[0].host}"
     done = len(run.results) - len(failed)
     sys.stderr.write(
-        f"{time.strftime('%H:%M:%S')} fold {names} of {len(run.results)} failed; the results of"
-        f" the {done} others are bound. Each fold's output: %remote logs {run.plan.run}\n"
+        f"{len(failed)} of {len(run.results)} folds failed: {names}; the results of the {done}"
+        f" others are bound. Below is {first}; each fold's output: %remote logs {run.plan.run}\n"
     )
     raise error

@@ -41,11 +41,13 @@ def run_interruptible(run: Run, drawer: Drawer) -> None:
         nonlocal stops
         stops += 1
         if stops >= GIVE_UP:
-            raise KeyboardInterrupt("the host has not confirmed that the cell has ended")
+            raise KeyboardInterrupt(
+                "left: the host has not confirmed that the cell has ended; as long as this kernel"
+                " lives, it is told to as soon as it answers"
+            )
         run.interrupt()
         # os.write would tear a line of the cell: the word goes with the other output.
-        word = "interrupting" if stops == 1 else "killing"
-        print(f"{word} the cell on its host…", file=sys.stderr)  # noqa: T201
+        print(_word(run.unreachable, is_first=stops == 1), file=sys.stderr)  # noqa: T201
 
     is_main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGINT, interrupt) if is_main else None
@@ -59,3 +61,11 @@ def run_interruptible(run: Run, drawer: Drawer) -> None:
     finally:
         if is_main:
             signal.signal(signal.SIGINT, before)
+
+
+def _word(unreachable: list[str], *, is_first: bool) -> str:
+    if not unreachable:
+        return "interrupting the cell on its host…" if is_first else "killing the cell on its host…"
+    hosts = ", ".join(unreachable)
+    done = "interrupted" if is_first else "killed"
+    return f"the cell will be {done} when {hosts} answers again; a third interrupt leaves it there"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ from kernelext.events import json_body
 from kernelext.models import INPUTS_DIR, PROJECT_DIR, RunSpec, Task
 from kernelext.runner.channel import EventChannel
 from kernelext.runner.failure import failure_content
+from kernelext.runner.printing import install_print
 from kernelext.runner.results import Results
 from kernelext.runner.streams import flush_c_streams, install_streams
 from kernelext.values import decode
@@ -34,6 +36,8 @@ def run_cell_process(sock: socket.socket) -> None:
     channel = EventChannel(sock)
     signal.signal(signal.SIGINT, channel.on_interrupt)
     install_streams(channel)
+    install_print()
+    faulthandler.enable()
     work = Path.cwd()
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from typing import Any
 
 from kernelext.errors import ProtocolError
 from kernelext.wire import FrameDecoder, Header, encode_frame
@@ -21,6 +22,8 @@ class EventChannel:
         self._socket = sock
         self._pid = os.getpid()
         self._lock = threading.RLock()
+        self._emitting: int | None = None  # the thread that does
+        self._interrupted = False
 
     @property
     def is_mine(self) -> bool:
@@ -43,8 +46,22 @@ class EventChannel:
             return
         frame = encode_frame({"kind": kind, **(header or {})}, body)
         with self._lock:
-            self._socket.sendall(frame)
-            self._socket.recv(1)
+            self._emitting = threading.get_ident()
+            try:
+                self._socket.sendall(frame)
+                self._socket.recv(1)
+            finally:
+                self._emitting = None
+        if self._interrupted:
+            self._interrupted = False
+            raise KeyboardInterrupt
+
+    def on_interrupt(self, *_: Any) -> None:
+        """Take SIGINT: at once, but never between an event's first byte and its answer."""
+        if self._emitting == threading.get_ident():
+            self._interrupted = True
+        else:
+            raise KeyboardInterrupt
 
     def barrier(self) -> None:
         """Return when the supervisor has read what was printed so far."""

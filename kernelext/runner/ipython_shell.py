@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import re
@@ -93,6 +94,7 @@ class IPythonShell:
             display_pub_class=EventPublisher,
             displayhook_class=EventHook,
         )
+        gc.freeze()  # what was imported stays: collecting it again takes 8 ms, as at the exit
 
     def execute(self, source: str, filename: str) -> dict[str, Any] | None:
         """Run `source`; None when it ended well, else the content of an error event."""

@@ -66,8 +66,14 @@ def install_streams(channel: EventChannel) -> None:
         )
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
+    os.register_at_fork(after_in_child=_renew_lock)
     sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115
     _buffer_c_lines()
+
+
+def _renew_lock() -> None:
+    """Free a forked child from a lock that a thread held which it does not have."""
+    OrderedWriter.lock = threading.RLock()
 
 
 def _buffer_c_lines() -> None:

@@ -38,7 +38,7 @@ from kernelext.runner.processes import (
     reap,
     signal_group,
 )
-from kernelext.wire import FrameDecoder, Header, encode_frame
+from kernelext.wire import Frame, FrameDecoder, Header, encode_frame
 
 KILL_GRACE_S = 5.0  # from the interrupt of a timeout to the kill
 EXIT_GRACE_S = 2.0  # from the cell's last word to its process's end
@@ -85,6 +85,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._claimed = False
         self._finished: bool | None = None
+        self._has_raised_interrupt = False
         self._stop_cause: EndCause | None = None
         self._interrupted = False
         self._deadline_s: float | None = None
@@ -174,22 +175,30 @@ class Supervisor:
             self._selector.unregister(stream.read_fd)
 
     def _on_event(self, events: socket.socket) -> None:
-        data = events.recv(1024 * 1024)
-        if not data:
-            self._selector.unregister(events)
-            return
-        for header, body in self._decoder.feed(data):
+        for header, body in self._receive_events(events):
             # All that was printed before the event comes before it: the cell waits.
             for stream in self._streams:
                 stream.drain()
             kind = header.pop("kind", "")
             if kind == "finished":
                 self._finished = bool(header.get("ok"))
+                self._has_raised_interrupt = bool(header.get("interrupt"))
                 self._kill_at_s = time.monotonic() + EXIT_GRACE_S
             if kind != "barrier":
                 self._append(kind, header, body)
             with contextlib.suppress(OSError):
                 events.sendall(ACK)
+
+    def _receive_events(self, events: socket.socket) -> list[Frame]:
+        with contextlib.suppress(ConnectionError, ProtocolError):
+            # Else it died before it took an answer, or something has spoken in its place.
+            data = events.recv(1024 * 1024)
+            if data:
+                return list(self._decoder.feed(data))
+        self._selector.unregister(events)
+        with contextlib.suppress(OSError):
+            events.shutdown(socket.SHUT_RDWR)
+        return []
 
     # what the daemon says
 
@@ -218,7 +227,8 @@ class Supervisor:
             self._claim(header)
         elif op == "interrupt":
             self._interrupted = True
-            signal_group(self._child, signal.SIGINT)
+            if self._claimed:
+                signal_group(self._child, signal.SIGINT)
         elif op == "kill":
             self._stop(EndCause(header.get("cause", "killed")))
         elif op != "status":
@@ -235,6 +245,8 @@ class Supervisor:
             self._timeout_s = timeout_s
             self._deadline_s = time.monotonic() + timeout_s
         self._events.sendall(encode_frame(header))
+        if self._interrupted:  # already, on the way to the claim
+            signal_group(self._child, signal.SIGINT)
 
     # ending
 
@@ -310,7 +322,7 @@ class Supervisor:
             return self._stop_cause
         if died_of == signal.SIGKILL and self._has_own_cgroup() and self._memory.has_killed():
             return EndCause.OUT_OF_MEMORY
-        if self._interrupted:
+        if self._interrupted and (self._finished is None or self._has_raised_interrupt):
             return EndCause.USER_INTERRUPT
         return EndCause.CELL_ERROR if self._finished is False else EndCause.PROCESS_DIED
 

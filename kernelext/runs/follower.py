@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from kernelext.errors import ProtocolError
+from kernelext.errors import KernelExtError, ProtocolError
 from kernelext.events import Event
 from kernelext.models import JOURNAL_NAME, AttemptEnd, AttemptId, RunState, ValueRef
 from kernelext.runs.results import FoldResult, StoredValue
@@ -19,36 +20,39 @@ class Follower:
     """Keeps an attempt's journal in the user's data folder.
 
     What the daemon pushes is appended; its place is the length of the file, so a cut
-    connection goes on exactly there and nothing is lost or doubled.
+    connection goes on exactly there and nothing is lost or doubled, also where two
+    connections bring the same piece.
 
     Parameters
     ----------
     attempt : AttemptId
-    host : str
     directory : Path
         The attempt's, at home.
     on_event, on_state, on_end : callable
         Called in the link's thread.
+    on_failure : callable
+        Told once what keeps the journal from going on here; then nothing more is taken.
     """
 
     def __init__(
         self,
         attempt: AttemptId,
-        host: str,
         directory: Path,
         *,
         on_event: Callable[[Event], None],
         on_state: Callable[[RunState], None],
         on_end: Callable[[AttemptEnd, str], None],
+        on_failure: Callable[[Exception], None],
     ) -> None:
         directory.mkdir(parents=True, mode=0o700)
         self.attempt = attempt
-        self.host = host
         self.directory = directory
         self.offset = 0
         self._on_event = on_event
         self._on_state = on_state
         self._on_end = on_end
+        self._on_failure = on_failure
+        self._lock = threading.Lock()
         self._decoder = FrameDecoder()
         self._number = 0
         self._values: dict[str, ValueRef] = {}
@@ -59,24 +63,41 @@ class Follower:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._fd = os.open(directory / JOURNAL_NAME, flags, 0o600)
 
-    def take(self, header: Header, body: bytes) -> None:
-        """Take a push of the daemon.
+    def close(self) -> None:
+        """Take nothing more."""
+        with self._lock:
+            self._let_go()
 
-        Raises
-        ------
-        ProtocolError
-            When the journal does not go on where it stopped.
-        """
+    def take(self, header: Header, body: bytes) -> None:
+        """Take a push of the daemon; a later one than the end or a failure is left aside."""
+        with self._lock:
+            if self._fd < 0:
+                return
+            try:
+                self._take(header, body)
+            except (KernelExtError, OSError, KeyError, ValueError, TypeError) as exc:
+                # It concerns this attempt alone, not the others of its connection.
+                self._let_go()
+                self._on_failure(exc)
+
+    def _take(self, header: Header, body: bytes) -> None:
         word = header["push"]
         if word == "journal":
-            if header["offset"] != self.offset:
+            known_bytes = self.offset - int(header["offset"])
+            if known_bytes < 0:
                 raise ProtocolError(f"the journal of {self.attempt} has a gap")
-            self._append(body)
+            self._append(body[known_bytes:])
         elif word == "state":
             self._on_state(RunState(header["state"]))
         elif word == "end":
+            end = AttemptEnd.from_json(header["end"])
+            self._let_go()
+            self._on_end(end, str(header["image_digest"]))
+
+    def _let_go(self) -> None:
+        if self._fd >= 0:
             os.close(self._fd)
-            self._on_end(AttemptEnd.from_json(header["end"]), str(header["image_digest"]))
+            self._fd = -1
 
     def _append(self, data: bytes) -> None:
         view = memoryview(data)
@@ -117,13 +138,11 @@ class Follower:
         """Return where a fetched result lies at home."""
         return self.directory / VALUES_NAME / ref.file_name
 
-    def result(self, end: AttemptEnd) -> FoldResult:
+    def result(self, host: str, end: AttemptEnd) -> FoldResult:
         """Sum up, when all large values are here; results count only of a cell that is done."""
         values: dict[str, StoredValue] = {}
         if end.state is RunState.DONE:
             for name, ref in self._values.items():
                 path = self.value_path(ref)
                 values[name] = StoredValue(ref, path if path.exists() else self._inline[name])
-        return FoldResult(
-            self.attempt, self.host, end, values, self._left, self._changed, self._failure
-        )
+        return FoldResult(self.attempt, host, end, values, self._left, self._changed, self._failure)

@@ -41,7 +41,8 @@ class RunPlan:
         The notebook's, for functions that are rebuilt over another one.
     snapshot : Snapshot or None
     image : str or None
-        None is each host's own default.
+        For every host; None leaves it to the host's own, then to the project's.
+    project_image : str or None
     limits : Limits
     env : mapping of str to str
     lost_after_s : float
@@ -61,9 +62,15 @@ class RunPlan:
     namespace: dict[str, Any] = field(default_factory=dict)
     snapshot: Snapshot | None = None
     image: str | None = None
+    project_image: str | None = None
     limits: Limits = field(default_factory=Limits)
     env: Mapping[str, str] = field(default_factory=dict)
     lost_after_s: float = 600.0
+
+    def image_on(self, host: HostConfig) -> str:
+        """Return the image of this run on a host; empty is the host's default."""
+        project = None if host.is_local else self.project_image
+        return self.image or host.image or project or ""
 
     @property
     def whole_host(self) -> bool:

@@ -59,7 +59,9 @@ def fold_error(result: FoldResult, limits: Limits) -> BaseException | None:
         return result.error
     place = {"run": result.attempt.run, "fold": result.attempt.fold, "host": result.host}
     if end.cause is EndCause.USER_INTERRUPT:
-        return KeyboardInterrupt(f"interrupted; {result.host} confirmed that the cell has ended")
+        return KeyboardInterrupt(
+            end.message or f"interrupted; {result.host} confirmed that the cell has ended"
+        )
     if end.cause is EndCause.CELL_ERROR and result.failure:
         return remote_cell_error(result.failure, **place)
     if end.cause is EndCause.IMAGE:
@@ -67,13 +69,14 @@ def fold_error(result: FoldResult, limits: Limits) -> BaseException | None:
     if end.cause is EndCause.ENGINE:
         return EngineError(end.message)
     cause = end.cause or EndCause.INTERNAL
-    return RunError(_sentence(result.host, end, cause, limits), cause=cause.value, **place)
+    return RunError(_sentence(result, cause, limits), cause=cause.value, **place)
 
 
-def _sentence(host: str, end: AttemptEnd, cause: EndCause, limits: Limits) -> str:
+def _sentence(result: FoldResult, cause: EndCause, limits: Limits) -> str:
+    host, end = result.host, result.end
     if cause is EndCause.OUT_OF_MEMORY:
-        held = f", {_gigabytes(end.peak_bytes)} at its peak" if end.peak_bytes else ""
-        limit = f" of {_gigabytes(limits.memory_bytes)}" if limits.memory_bytes else ""
+        held = f": it held {_gigabytes(end.peak_bytes)}" if end.peak_bytes else ""
+        limit = f" of {_gigabytes(limits.memory_bytes)} allowed" if limits.memory_bytes else ""
         return (
             f"out of memory on {host}{held}{limit};"
             " allow more with --memory, or use a larger host by --on"
@@ -82,19 +85,24 @@ def _sentence(host: str, end: AttemptEnd, cause: EndCause, limits: Limits) -> st
         allowed = f" after {limits.timeout_s:g} s" if limits.timeout_s else ""
         return f"stopped on {host}{allowed}, its --timeout; allow more with --timeout"
     if cause is EndCause.PROCESS_DIED:
-        return f"the cell's process on {host} {_death(end)}; what it printed is above"
+        return (
+            f"the cell's process on {host} {_death(end)}; what it printed last may say why:"
+            f" %remote logs {result.attempt.run} --fold {result.attempt.fold}"
+        )
     if cause is EndCause.HOST_LOST:
         return f"{host} is lost: {end.message or 'it did not come back'}; run the cell again"
     if cause is EndCause.DISK_FULL:
         return f"the disk of {host} is full; make room there (`docker system df`) and run again"
     if cause is EndCause.KILLED:
-        return f"the cell was killed on {host}: {end.message or 'by request'}"
+        return f"the cell was killed on {host}: {end.message or 'by request'}; run it again"
     return f"the run failed on {host} ({cause.value}): {end.message or 'no more is known'}"
 
 
 def _death(end: AttemptEnd) -> str:
-    if end.signal:
+    if end.signal in set(signal.Signals):
         return f"died of {signal.Signals(end.signal).name} (signal {end.signal})"
+    if end.signal:  # a real-time signal has no name
+        return f"died of signal {end.signal}"
     return f"ended itself with exit code {end.exit_code}"
 
 

@@ -12,6 +12,7 @@ from kernelext.errors import ConnectError, KernelExtError
 from kernelext.history import History, RunRow
 from kernelext.link import HostLink, LinkPool
 from kernelext.models import AttemptEnd, EndCause, HostFacts, RunState
+from kernelext.runs.desk import Desk
 from kernelext.runs.placing import place, slots_of
 from kernelext.runs.plan import RunPlan
 from kernelext.runs.results import FoldResult
@@ -72,20 +73,13 @@ class Run:
         before = [link.traffic() for link in links]
         self._before = list(zip(links, before, strict=True))
         encoder = Encoder(self.plan, self._row.python)
+        desk = Desk(self.plan, encoder, self._history, self._home, self._updates)
         slots = {link.host.name: self._slots(link) for link in links}
         placed = place(list(self.plan.folds), slots)
         for link in links:
             folds = placed[link.host.name]
             if folds:
-                worker = HostWorker(
-                    self.plan,
-                    folds,
-                    link=link,
-                    encoder=encoder,
-                    history=self._history,
-                    home=self._home,
-                    out=self._updates,
-                )
+                worker = HostWorker(desk, folds, link)
                 self._workers.append(worker)
                 worker.start()
         self._pass_stop_on()
@@ -102,6 +96,11 @@ class Run:
                 self.results[update.result.attempt.fold] = update.result
             yield update
         self._count_bytes()
+
+    @property
+    def unreachable(self) -> list[str]:
+        """The hosts that are known not to answer."""
+        return [worker.host for worker in self._workers if worker.is_unreachable]
 
     def interrupt(self) -> int:
         """Interrupt all folds, the second time kill them; how often it was asked."""

@@ -87,15 +87,23 @@ class Sender:
     encoder : Encoder
     check : callable
         Raises when the user wants it to stop; called between parts.
+    on_submit : callable
+        Told True before the folds are submitted, False when the host has refused them.
     """
 
     def __init__(
-        self, plan: RunPlan, link: HostLink, encoder: Encoder, check: Callable[[], None]
+        self,
+        plan: RunPlan,
+        link: HostLink,
+        encoder: Encoder,
+        check: Callable[[], None],
+        on_submit: Callable[[bool], None],
     ) -> None:
         self._plan = plan
         self._link = link
         self._encoder = encoder
         self._check = check
+        self._on_submit = on_submit
 
     def submit(self, folds: Sequence[str], attempt: int, on_large: Callable[[int], None]) -> None:
         """Send what the host lacks and queue the folds there.
@@ -114,7 +122,7 @@ class Sender:
         LinkLost
             Call it again: what has arrived is there.
         """
-        facts = self._link.image(self._plan.image)
+        facts = self._link.image(self._plan.image_on(self._link.host))
         common = self._encoder.common(facts)
         own = {fold: self._encoder.of_fold(fold, facts) for fold in folds}
         spec = self._spec(common)
@@ -126,9 +134,12 @@ class Sender:
         sizes = {digest: len(data) for digest, data in parts.items()} | self._file_sizes()
         inline = self._prepare(sizes, parts, on_large)
         for _ in range(SENDING_TRIES):
+            self._check()
+            self._on_submit(True)
             lacking = self._link.submit(spec, tasks, inline, self._plan.env)
             if not lacking:
                 return
+            self._on_submit(False)
             inline = []
             self._put(lacking, parts)
         raise DaemonError(f"{self._link.host.name} does not keep what it is sent")
@@ -145,7 +156,7 @@ class Sender:
             plan.outputs,
             plan.compare,
             plan.snapshot.manifest_chunk if plan.snapshot else None,
-            plan.image or self._link.host.image,
+            plan.image_on(self._link.host) or None,
             plan.limits,
             plan.whole_host,
             tuple(plan.env),

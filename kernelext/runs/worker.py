@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import queue
+import logging
+import sys
 import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import TypeVar
+from functools import partial
 
 from kernelext.errors import (
-    ConnectError,
     DaemonError,
+    EngineError,
+    HistoryError,
+    ImageNotFound,
     KernelExtError,
-    LinkLost,
     RunError,
 )
-from kernelext.history import History
 from kernelext.link import HostLink
-from kernelext.models import AttemptEnd, AttemptId, EndCause, RunState, ValueRef
+from kernelext.models import AttemptEnd, AttemptId, EndCause, RunState
+from kernelext.runs.desk import Desk
+from kernelext.runs.fetching import fetch
 from kernelext.runs.follower import Follower
-from kernelext.runs.plan import RunPlan
+from kernelext.runs.reach import Left, Reach
 from kernelext.runs.results import FoldResult
-from kernelext.runs.sending import Encoder, Sender
-from kernelext.runs.updates import FoldEnded, FoldEvent, FoldState, HostSaid, Update
+from kernelext.runs.sending import Sender
+from kernelext.runs.updates import FoldEnded, FoldEvent, FoldState, HostSaid
 
-RETRY_S = 1.0
-T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 class Cancelled(KernelExtError):
@@ -40,43 +39,30 @@ class HostWorker(threading.Thread):
 
     Parameters
     ----------
-    plan : RunPlan
+    desk : Desk
     folds : list of str
     link : HostLink
         Connected.
-    encoder : Encoder
-    history : History
-    home : Path
-        The folder of all runs.
-    out : queue.Queue
-        Takes the updates.
     """
 
-    def __init__(
-        self,
-        plan: RunPlan,
-        folds: list[str],
-        *,
-        link: HostLink,
-        encoder: Encoder,
-        history: History,
-        home: Path,
-        out: queue.Queue[Update],
-    ) -> None:
+    def __init__(self, desk: Desk, folds: list[str], link: HostLink) -> None:
         super().__init__(name=f"host-{link.host.name}", daemon=True)
-        self._plan = plan
+        self._desk = desk
+        self._plan = desk.plan
+        self._history = desk.history
+        self._out = desk.out
         self._folds = folds
         self._link = link
-        self._encoder = encoder
-        self._history = history
-        self._home = home
-        self._out = out
         self._wake = threading.Event()
+        self._reach = Reach(link, self._say, self._check, desk.plan.lost_after_s)
         self._stop: EndCause | None = None
         self._kills = False
-        self._submitted = False
+        self._stopped: set[tuple[str, bool]] = set()  # what the host has confirmed to have done
+        self._submitted = False  # from when on the host may have it
+        self._followed_on = 0  # the connection that pushes
         self._followers: dict[str, Follower] = {}
         self._ends: dict[str, tuple[AttemptEnd, str]] = {}
+        self._broken: dict[str, Exception] = {}
         self._finished: set[str] = set()
 
     @property
@@ -84,132 +70,137 @@ class HostWorker(threading.Thread):
         """The host's name."""
         return self._link.host.name
 
+    @property
+    def is_unreachable(self) -> bool:
+        """Whether the host is known not to answer."""
+        return self._reach.is_unreachable
+
     def run(self) -> None:
         """Do it; every fold gets its end, whatever happens."""
         self._link.on_lost(self._wake.set)
         try:
             for fold in self._folds:
+                self._followers[fold] = self._new_follower(fold)
                 self._history.add_attempt(self._id(fold), self.host, time.time())
-            self._persist(self._submit)
-            self._submitted = True
+            self._reach.persist(self._submit)
             self._watch()
-        except Cancelled:
-            self._end_all(RunState.CANCELLED, EndCause.USER_INTERRUPT, None)
+        except Cancelled as exc:
+            self._end_all(RunState.CANCELLED, EndCause.USER_INTERRUPT, None, str(exc))
+        except Left:
+            self._folds = []  # their ends are known to the host alone
+        except RunError as exc:
+            lost = exc.cause == EndCause.HOST_LOST.value
+            state = RunState.LOST if lost else RunState.FAILED
+            self._end_all(state, EndCause(exc.cause), exc)
         except KernelExtError as exc:
-            cause = EndCause(exc.cause) if isinstance(exc, RunError) else EndCause.INTERNAL
-            state = RunState.LOST if cause is EndCause.HOST_LOST else RunState.FAILED
-            self._end_all(state, cause, exc)
+            self._end_all(RunState.FAILED, _refusal(exc), exc)
+        except OSError as exc:
+            self._end_all(RunState.FAILED, EndCause.INTERNAL, self._home_error(exc))
         finally:
             self._link.forget_listener(self._wake.set)
+            if len(self._finished) < len(self._folds):
+                reason = f"kernelext itself failed ({sys.exc_info()[1]!r}); run the cell again"
+                self._end_all(RunState.FAILED, EndCause.INTERNAL, RunError(reason))
+            for follower in self._followers.values():
+                follower.close()
 
     def interrupt(self, *, kill: bool) -> None:
-        """Have the folds interrupted, or killed; returns at once."""
+        """Have the folds interrupted, or killed; returns at once.
+
+        While the host is silent it is kept in mind: it happens when the host answers.
+        """
+        self._kills = self._kills or kill
         self._stop = EndCause.USER_INTERRUPT
-        self._kills = kill
         threading.Thread(target=self._send_stop, daemon=True).start()
 
     def _send_stop(self) -> None:
-        if not self._submitted:
+        kills = self._kills
+        if self._stop is None:
             return
-        for fold in self._folds:
-            if fold in self._finished:
+        if not self._submitted:
+            self._link.reset()  # wakes whoever sends, or waits for an image
+            return
+        for fold in self._living():
+            if (fold, kills) in self._stopped:
                 continue
             with contextlib.suppress(KernelExtError):
-                if self._kills:
-                    self._link.kill(self._id(fold), EndCause.USER_INTERRUPT)
+                if kills:
+                    self._link.kill(self._id(fold), self._stop)
                 else:
                     self._link.interrupt(self._id(fold))
+                self._stopped.add((fold, kills))
 
     def _check(self) -> None:
         if self._stop is not None and not self._submitted:
-            raise Cancelled("interrupted before it was sent")
+            raise Cancelled(f"interrupted before the cell was submitted to {self.host}")
 
     def _id(self, fold: str) -> AttemptId:
         return AttemptId(self._plan.run, fold, 1)
 
+    def _say(self, word: str, detail: str = "") -> None:
+        self._out.put(HostSaid(self.host, word, detail))
+
     # sending
 
     def _submit(self) -> None:
-        self._check()
-        sender = Sender(self._plan, self._link, self._encoder, self._check)
+        if self._stop is not None and self._submitted:
+            self._withdraw()
+            return
+        generation = self._link.generation
+        plan, encoder = self._plan, self._desk.encoder
+        sender = Sender(plan, self._link, encoder, self._check, self._note_submission)
         sender.submit(self._folds, 1, self._say_sending)
+        self._followed_on = generation
+
+    def _note_submission(self, is_submitted: bool) -> None:
+        self._submitted = is_submitted
+
+    def _withdraw(self) -> None:
+        """Take back what arrived before a cut, if it did, instead of sending it again."""
+        for fold in self._living():
+            try:
+                self._link.kill(self._id(fold), EndCause.USER_INTERRUPT)
+            except DaemonError as exc:
+                self._end_unknown(fold, exc)
 
     def _say_sending(self, size_bytes: int) -> None:
-        self._out.put(HostSaid(self.host, "sending", f"{size_bytes / 1e6:.1f} MB"))
-
-    # the connection
-
-    def _persist(self, step: Callable[[], T]) -> T:
-        """Do a step; after a cut connect anew, every second, and do it again."""
-        while True:
-            try:
-                return step()
-            except (LinkLost, TimeoutError):
-                self._reconnect()
-
-    def _reconnect(self) -> None:
-        began_s = time.monotonic()
-        self._out.put(HostSaid(self.host, "unreachable"))
-        while True:
-            self._check()
-            try:
-                self._link.connect()
-                self._out.put(HostSaid(self.host, "reachable"))
-                return
-            except (LinkLost, ConnectError, TimeoutError):
-                silent_s = time.monotonic() - began_s
-                if silent_s > self._plan.lost_after_s:
-                    raise RunError(
-                        f"{self.host} has not answered for {silent_s / 60:.0f} min (lost_after);"
-                        " what it has done meanwhile is not known",
-                        cause=EndCause.HOST_LOST.value,
-                        run=self._plan.run,
-                        host=self.host,
-                    ) from None
-                time.sleep(RETRY_S)
+        self._say("sending", f"{size_bytes / 1e6:.1f} MB")
 
     # following
 
     def _watch(self) -> None:
-        for fold in self._folds:
-            self._followers[fold] = self._new_follower(fold)
-        self._persist(self._follow)
-        if self._stop is not None:
-            self._send_stop()
         while len(self._finished) < len(self._folds):
-            self._wake.wait()
-            self._wake.clear()
-            if not self._link.is_open and len(self._ends) < len(self._folds):
-                self._reconnect()
-                self._persist(self._follow)
-                if self._stop is not None:
-                    self._send_stop()
-            for fold in [fold for fold in self._ends if fold not in self._finished]:
+            is_followed = self._link.is_open and self._followed_on == self._link.generation
+            if self._living() and not is_followed:
+                self._reach.persist(self._follow)
+                threading.Thread(target=self._send_stop, daemon=True).start()
+            for fold in [fold for fold in list(self._ends) if fold not in self._finished]:
                 self._finish(fold)
+            for fold, exc in list(self._broken.items()):
+                self._fail(fold, self._home_error(exc))
+            if len(self._finished) < len(self._folds):
+                self._wake.wait()
+                self._wake.clear()
+
+    def _living(self) -> list[str]:
+        over = {*self._finished, *list(self._ends), *list(self._broken)}
+        return [fold for fold in self._folds if fold not in over]
 
     def _follow(self) -> None:
-        for fold, follower in self._followers.items():
-            if fold in self._ends:
-                continue
+        generation = self._link.generation
+        for fold in self._living():
             try:
-                self._link.follow(self._id(fold), follower.offset, follower.take)
+                self._link.follow(self._id(fold), self._followers[fold].offset)
             except DaemonError as exc:
-                raise RunError(
-                    f"{self.host} no longer knows the run ({exc}); run the cell again",
-                    cause=EndCause.HOST_LOST.value,
-                    run=self._plan.run,
-                    fold=fold,
-                    host=self.host,
-                ) from exc
+                self._end_unknown(fold, exc)
+        self._followed_on = generation
 
     def _new_follower(self, fold: str) -> Follower:
         attempt = self._id(fold)
 
-        def on_event(event: object) -> None:
-            self._out.put(FoldEvent(fold, event))  # type: ignore[arg-type]
-
         def on_state(state: RunState) -> None:
-            self._history.set_attempt_state(attempt, state, time.time())
+            with contextlib.suppress(HistoryError):  # the end is written again
+                self._history.set_attempt_state(attempt, state, time.time())
             self._out.put(FoldState(fold, self.host, state))
 
         def on_end(end: AttemptEnd, image_digest: str) -> None:
@@ -217,49 +208,99 @@ class HostWorker(threading.Thread):
             self._link.unfollow(attempt)
             self._wake.set()
 
-        directory = self._home / attempt.run / attempt.fold / str(attempt.attempt)
-        return Follower(
-            attempt, self.host, directory, on_event=on_event, on_state=on_state, on_end=on_end
+        def on_failure(exc: Exception) -> None:
+            self._broken[fold] = exc
+            self._link.unfollow(attempt)
+            self._wake.set()
+
+        follower = Follower(
+            attempt,
+            self._desk.directory(attempt),
+            on_event=lambda event: self._out.put(FoldEvent(fold, event)),
+            on_state=on_state,
+            on_end=on_end,
+            on_failure=on_failure,
         )
+        self._link.listen(attempt, follower.take)
+        return follower
 
     # ending
 
     def _finish(self, fold: str) -> None:
         end, image_digest = self._ends[fold]
         follower = self._followers[fold]
-        if end.state is RunState.DONE:
-            for ref in follower.large_values():
-                self._persist(lambda ref=ref: self._fetch(follower, ref))  # type: ignore[misc]
-        with contextlib.suppress(KernelExtError, TimeoutError):
-            self._link.release(self._id(fold))
+        try:
+            if end.state is RunState.DONE:
+                for ref in follower.large_values():
+                    self._reach.persist(partial(fetch, self._link, follower, ref))
+        except (DaemonError, OSError) as exc:
+            self._fail(fold, exc if isinstance(exc, DaemonError) else self._home_error(exc))
+            return
+        self._link.release(self._id(fold))
         boot_id = self._link.facts.boot_id if self._link.facts else ""
-        now = time.time()
-        self._history.set_attempt_state(
-            self._id(fold), RunState.RUNNING, now, image_digest=image_digest, boot_id=boot_id
-        )
-        self._close(fold, follower.result(end), follower.offset)
+        with contextlib.suppress(HistoryError):
+            self._history.set_attempt_state(
+                self._id(fold),
+                RunState.RUNNING,
+                time.time(),
+                image_digest=image_digest,
+                boot_id=boot_id,
+            )
+        self._close(fold, follower.result(self.host, end))
 
-    def _fetch(self, follower: Follower, ref: ValueRef) -> None:
-        path = follower.value_path(ref)
-        path.parent.mkdir(exist_ok=True, mode=0o700)
-        partial = path.with_name(path.name + ".new")
-        with partial.open("wb") as out:
-            for chunk in ref.chunks:
-                data = self._link.get(follower.attempt, chunk.digest)
-                if hashlib.sha256(data).hexdigest() != chunk.digest:
-                    raise DaemonError(f"{ref.name} is damaged on {self.host}; run the cell again")
-                out.write(data)
-        partial.replace(path)
+    def _fail(self, fold: str, error: KernelExtError) -> None:
+        """End a fold whose results cannot come home; its host is to throw it away."""
+        if fold not in self._finished:
+            self._link.release(self._id(fold), kill=True)
+            end = AttemptEnd(RunState.FAILED, EndCause.INTERNAL, str(error))
+            self._close(fold, FoldResult(self._id(fold), self.host, end, error=error))
 
-    def _end_all(self, state: RunState, cause: EndCause, error: KernelExtError | None) -> None:
+    def _end_unknown(self, fold: str, reason: DaemonError) -> None:
+        """End a fold that its host does not know: it never came there, or is gone with a disk."""
+        message = f"interrupted; {self.host} confirmed that the cell has not begun"
+        end = AttemptEnd(RunState.CANCELLED, EndCause.USER_INTERRUPT, message)
+        if self._stop is None:
+            end = AttemptEnd(
+                RunState.LOST, EndCause.HOST_LOST, f"it no longer knows the run ({reason})"
+            )
+        self._close(fold, FoldResult(self._id(fold), self.host, end))
+
+    def _end_all(
+        self,
+        state: RunState,
+        cause: EndCause,
+        error: KernelExtError | None,
+        message: str = "",
+    ) -> None:
         for fold in self._folds:
             if fold not in self._finished:
-                message = str(error) if error else ""
-                end = AttemptEnd(state, cause, message)
-                result = FoldResult(self._id(fold), self.host, end, error=error)
-                self._close(fold, result, 0)
+                end = AttemptEnd(state, cause, str(error) if error else message)
+                if self._submitted:
+                    self._link.release(self._id(fold), kill=True)
+                self._close(fold, FoldResult(self._id(fold), self.host, end, error=error))
 
-    def _close(self, fold: str, result: FoldResult, journal_bytes: int) -> None:
+    def _home_error(self, exc: Exception) -> KernelExtError:
+        return RunError(
+            f"the output of the run cannot be kept on this machine ({exc}); see that"
+            f" {self._desk.home} can be written to, and run the cell again",
+            run=self._plan.run,
+            host=self.host,
+        )
+
+    def _close(self, fold: str, result: FoldResult) -> None:
         self._finished.add(fold)
-        self._history.end_attempt(self._id(fold), result.end, time.time(), journal_bytes)
+        follower = self._followers.get(fold)
+        self._link.unfollow(self._id(fold))
+        try:
+            size_bytes = follower.offset if follower else 0
+            self._history.end_attempt(self._id(fold), result.end, time.time(), size_bytes)
+        except HistoryError as exc:
+            log.warning("history.late attempt=%s reason=%s", self._id(fold), exc)
         self._out.put(FoldEnded(result))
+
+
+def _refusal(error: KernelExtError) -> EndCause:
+    """Name the cause of a run that was refused before it started."""
+    if isinstance(error, ImageNotFound):
+        return EndCause.IMAGE
+    return EndCause.ENGINE if isinstance(error, EngineError) else EndCause.INTERNAL

@@ -43,9 +43,9 @@ def run_command(context: Context, program: str, words: Sequence[str]) -> str:
     OptionError
         With the mistake.
     HelpShown
-        When the user asked for it.
+        When the user asked for it, or for nothing.
     KernelExtError
         What the verb says.
     """
-    options: argparse.Namespace = command_parser(program).parse_args(list(words))
+    options: argparse.Namespace = command_parser(program).parse_args(list(words) or ["--help"])
     return VERBS[options.verb].run(context, options)

@@ -11,6 +11,7 @@ from kernelext.bundle import StatCache
 from kernelext.history import History, data_dir, history_path
 from kernelext.hosts import find_host, find_project, load_settings
 from kernelext.link import LinkPool
+from kernelext.link.local import local_state_dir
 from kernelext.models import HostConfig, Settings
 
 
@@ -47,7 +48,7 @@ class Context:
     @cached_property
     def links(self) -> LinkPool:
         """The connections of this process."""
-        return LinkPool(self.environ, data_dir(self.environ) / "local")
+        return LinkPool(self.environ, local_state_dir(data_dir(self.environ)))
 
     @property
     def runs_dir(self) -> Path:

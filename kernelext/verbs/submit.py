@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import sys
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import kernelext
-from kernelext.bundle import Snapshot, git_facts, take_snapshot
+from kernelext.bundle import GitFacts, Snapshot, git_facts, take_snapshot
 from kernelext.cell import CellNames, reach, read_cell
 from kernelext.errors import OptionError
 from kernelext.history import RunRow, iso_time
@@ -54,6 +56,14 @@ def prepare_run(context: Context, cell: Cell, options: CellOptions) -> Run:
     KernelExtError
         Before anything has moved.
     """
+    with ThreadPoolExecutor(1) as beside:  # Git's process takes as long as all the rest
+        git = beside.submit(git_facts, context.project)
+        plan, names = _plan(context, cell, options)
+    row = _row(context, cell, options, plan, names, git.result())
+    return Run(plan, row, links=context.links, history=context.history, home=context.runs_dir)
+
+
+def _plan(context: Context, cell: Cell, options: CellOptions) -> tuple[RunPlan, CellNames]:
     settings = context.settings
     names = read_cell(cell.code)
     hosts = tuple(context.host(name) for name in options.hosts or (settings.default_host,))
@@ -73,13 +83,13 @@ def prepare_run(context: Context, cell: Cell, options: CellOptions) -> Run:
         compare=options.outputs is None and options.kind == "remote",
         namespace=cell.namespace,
         snapshot=snapshot,
-        image=options.image or settings.image,
+        image=options.image,
+        project_image=settings.image,
         limits=options.limits,
         env=_env(context, options),
         lost_after_s=settings.lost_after_s,
     )
-    row = _row(context, cell, options, plan, names)
-    return Run(plan, row, links=context.links, history=context.history, home=context.runs_dir)
+    return plan, names
 
 
 def _folds(options: CellOptions) -> dict[str, dict[str, object]]:
@@ -138,9 +148,13 @@ def _title(code: str) -> str:
 
 
 def _row(
-    context: Context, cell: Cell, options: CellOptions, plan: RunPlan, names: CellNames
+    context: Context,
+    cell: Cell,
+    options: CellOptions,
+    plan: RunPlan,
+    names: CellNames,
+    git: GitFacts,
 ) -> RunRow:
-    git = git_facts(context.project)
     modules = {*names.imports, *_modules(plan.inputs)}
     return RunRow(
         id=plan.run,
@@ -180,8 +194,9 @@ def _modules(inputs: Mapping[str, object]) -> set[str]:
 
 
 def _versions(modules: set[str]) -> dict[str, str]:
-    distributions = _packages()
-    names = {dist for module in modules for dist in distributions.get(module, ())}
+    installed = modules - sys.stdlib_module_names - {"__main__"}
+    distributions = _packages() if installed else {}
+    names = {dist for module in installed for dist in distributions.get(module, ())}
     return {name: importlib.metadata.version(name) for name in sorted(names)}
 
 

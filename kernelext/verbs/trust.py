@@ -48,7 +48,7 @@ def run(context: Context, options: argparse.Namespace) -> str:
     if any(entry.key_base64 == key.base64 for entry in old):
         return f"{shown}, which is enrolled already"
     if options.fingerprint is None:
-        _ask(shown, replaces=bool(old))
+        _ask(host.name, shown, replaces=bool(old))
     elif options.fingerprint != key.fingerprint_sha256:
         raise HostKeyError(f"{shown}, not {options.fingerprint}: nothing was enrolled")
     file = target.known_hosts_files[0]
@@ -56,11 +56,11 @@ def run(context: Context, options: argparse.Namespace) -> str:
     return f"{shown}; it is enrolled in {file}"
 
 
-def _ask(shown: str, *, replaces: bool) -> None:
+def _ask(host: str, shown: str, *, replaces: bool) -> None:
     if not sys.stdin.isatty():
         raise HostKeyError(
             f"{shown}; compare it with what the machine's owner tells you, then:"
-            " kernelext trust HOST --fingerprint SHA256:..."
+            f" kernelext trust {host} --fingerprint SHA256:..."
         )
     warning = "It REPLACES another key: someone may be in between.\n" if replaces else ""
     sys.stderr.write(f"{shown}\n{warning}Enrol it? [y/N] ")

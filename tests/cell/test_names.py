@@ -15,8 +15,6 @@ from kernelext import cell
 from kernelext.cell import CellNames, read_cell
 from kernelext.errors import CellSyntaxError
 
-needs_312 = pytest.mark.skipif(sys.version_info < (3, 12), reason="type parameters")
-
 # source, inputs, outputs; builtins are inputs too, the caller looks them up in the notebook.
 BINDINGS = [
     ("", "", ""),
@@ -193,7 +191,10 @@ TYPE_PARAMETERS = [
 ]
 
 
-@pytest.mark.parametrize(("source", "inputs", "outputs"), BINDINGS + FLOW + SCOPES)
+KNOWN_SYNTAX = BINDINGS + FLOW + SCOPES + (TYPE_PARAMETERS if sys.version_info >= (3, 12) else [])
+
+
+@pytest.mark.parametrize(("source", "inputs", "outputs"), KNOWN_SYNTAX)
 def test_read_cell_inputs_and_outputs(source: str, inputs: str, outputs: str) -> None:
     names = read_cell(source)
     assert set(names.inputs) == set(inputs.split())
@@ -203,13 +204,6 @@ def test_read_cell_inputs_and_outputs(source: str, inputs: str, outputs: str) ->
 @pytest.mark.skipif(sys.version_info < (3, 10), reason="match statements")
 @pytest.mark.parametrize(("source", "inputs", "outputs"), MATCH)
 def test_read_cell_match_patterns(source: str, inputs: str, outputs: str) -> None:
-    names = read_cell(source)
-    assert (set(names.inputs), set(names.outputs)) == (set(inputs.split()), set(outputs.split()))
-
-
-@needs_312
-@pytest.mark.parametrize(("source", "inputs", "outputs"), TYPE_PARAMETERS)
-def test_read_cell_type_parameters(source: str, inputs: str, outputs: str) -> None:
     names = read_cell(source)
     assert (set(names.inputs), set(names.outputs)) == (set(inputs.split()), set(outputs.split()))
 

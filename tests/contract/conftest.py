@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from kernelext.errors import KernelExtError
 from kernelext.link.client import DaemonClient
-from kernelext.link.local import connect_local
+from kernelext.link.local import connect_local, local_state_dir
 from kernelext.link.pipe import SocketAbsent
 
 from ..lab.host import Host
@@ -35,7 +36,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One data folder for all tests, so that they share the daemon of `local`."""
     path = tmp_path_factory.mktemp("data")
     yield path
-    retire_local(path / "local")
+    retire_local(local_state_dir(path))
 
 
 def retire_local(state_dir: Path) -> None:
@@ -87,7 +88,9 @@ def host(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
         for key, value in lab.environment().items():
             monkeypatch.setenv(key, value)
     yield name
-    if name != "local":
+    if name == "local":
+        check_nothing_left_here(local_state_dir(request.getfixturevalue("data_dir")))
+    else:
         check_nothing_left(lab.host(name))
 
 
@@ -116,6 +119,27 @@ def check_nothing_left(host: Host) -> None:
         return not listed.stdout.strip() and not names
 
     wait_until(is_clean, f"the containers of {host.name} to be removed")
+
+
+def check_nothing_left_here(state_dir: Path) -> None:
+    """Assert that no process and no folder of an attempt on `local` is left."""
+
+    def is_clean() -> bool:
+        folders = [path for name in ("work", "runs") for path in (state_dir / name).glob("*")]
+        return not folders and not cell_processes(state_dir)
+
+    wait_until(is_clean, "the processes and folders of `local` to go")
+
+
+def cell_processes(state_dir: Path) -> list[int]:
+    """List the processes whose home is a work directory of `local`: cells and their children."""
+    home = b"HOME=" + bytes(state_dir / "work")
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and home in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+    return found
 
 
 @pytest.fixture

@@ -78,6 +78,14 @@ def test_syntax_error_stays_here(notebook: Notebook, host: str) -> None:
     assert type(shown.error).__name__ == "CellSyntaxError"
 
 
+def test_image_is_the_hosts_before_the_projects(
+    notebook: Notebook, host: str, project: Path
+) -> None:
+    (project / "kernelext.toml").write_text('image = "nopython:dev"\n')
+    notebook.check(f"%%remote {host}\nimport numpy\nfound = numpy.ones(2).sum()")
+    assert notebook.names["found"] == 2
+
+
 def test_star_import_binds_here(notebook: Notebook, host: str) -> None:
     notebook.check(f"%%remote {host}\nfrom math import *\nroot = sqrt(9)")
     assert notebook.check("root + floor(1.5)").results[0]["text/plain"] == "4.0"

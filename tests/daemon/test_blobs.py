@@ -37,6 +37,18 @@ def test_flipped_bit_is_refused(blobs: BlobStore) -> None:
     assert blobs.missing([digest_of(b"data")])
 
 
+def test_blob_that_a_power_cut_left_empty_is_missing(blobs: BlobStore) -> None:
+    digest = digest_of(b"data")
+    blobs.put(digest, b"data")
+    blobs.path(digest).chmod(0o644)
+    blobs.path(digest).write_bytes(b"")
+    assert blobs.missing([digest]) == [digest]
+    blobs.put(digest, b"data")
+    assert blobs.path(digest).read_bytes() == b"data"
+    blobs.put(digest_of(b""), b"")
+    assert blobs.missing([digest_of(b"")]) == []
+
+
 @pytest.mark.parametrize("name", ["", "../../etc/passwd", "AB" * 32, "ab" * 31])
 def test_what_is_no_digest_is_refused(blobs: BlobStore, name: str) -> None:
     with pytest.raises(DaemonError):

@@ -1,6 +1,5 @@
 """One file, many threads and processes; errors in words."""
 
-import os
 import sqlite3
 import stat
 import subprocess
@@ -127,11 +126,9 @@ def test_broken_file_is_said_with_the_next_step(path: Path) -> None:
         History.open(path)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
-def test_read_only_folder_is_said_with_the_next_step(path: Path) -> None:
-    path.parent.mkdir(mode=0o500)
+def test_read_only_folder_is_said_with_the_next_step() -> None:
     with pytest.raises(HistoryError, match="KERNELEXT_DATA"):
-        History.open(path)
+        History.open(Path("/sys/kernelext/history.sqlite"))  # not even root may write there
 
 
 def test_folder_that_is_a_file_is_said_with_the_next_step(path: Path) -> None:

@@ -47,10 +47,15 @@ def test_run_by_id_then_title_then_prefix(history: History, make_run: MakeRun) -
 def test_run_ambiguous_names_the_candidates(history: History, make_run: MakeRun) -> None:
     for number in range(7):
         history.add_run(make_run(f"abc{number}", "fit", NOON + number), ["0"])
-    for wanted in ("abc", "fit"):
-        with pytest.raises(HistoryError, match=r"abc6 \(fit, .*abc2.* and others") as caught:
-            history.run(wanted)
-        assert "abc1" not in str(caught.value)
+    with pytest.raises(HistoryError, match=r"abc6 \(fit, .*abc2.* and others") as caught:
+        history.run("abc")
+    assert "abc1" not in str(caught.value)
+
+
+def test_name_that_was_used_again_means_its_newest_run(history: History, make_run: MakeRun) -> None:
+    for number in range(3):
+        history.add_run(make_run(f"abc{number}", "fit", NOON + number), ["0"])
+    assert history.run("fit").id == "abc2"
 
 
 @pytest.mark.parametrize("wanted", ["", "zz", "%", "_"])

@@ -66,6 +66,8 @@ def test_find_host_unknown_suggests_and_says_the_next_step(
         'No host is called "aws1": did you mean aws01? Else add `Host aws1` to ~/.ssh/config '
         "or [hosts.aws1] to kernelext.toml."
     )
+    with pytest.raises(UnknownHost, match=r"did you mean same\?"):  # once, though twice known
+        find_host("sam", settings, environ)
     with pytest.raises(UnknownHost, match='"zzz": add `Host zzz`'):
         find_host("zzz", settings, environ)
 

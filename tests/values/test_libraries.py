@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
+import xgboost
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -29,13 +31,11 @@ def test_sklearn_pipeline_predicts_the_same() -> None:
 
 
 def test_xgboost_model_predicts_the_same() -> None:
-    xgboost = pytest.importorskip("xgboost")
     model = xgboost.XGBClassifier(n_estimators=3, n_jobs=1).fit(X, Y)
     assert np.array_equal(there_and_back(model).predict_proba(X), model.predict_proba(X))
 
 
 def test_pandas_frame_comes_back() -> None:
-    pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"a": [1, 2], "b": ["x", None]})
     pandas.testing.assert_frame_equal(there_and_back(frame), frame)
 

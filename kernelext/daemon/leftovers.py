@@ -1,0 +1,44 @@
+"""Clears what an earlier daemon left half done."""
+
+from __future__ import annotations
+
+import shutil
+
+from kernelext.daemon.attempts import Attempts
+from kernelext.daemon.engine import Engine
+from kernelext.daemon.statedir import StateDir
+from kernelext.models import RunState
+
+
+def clear_leftovers(state: StateDir, attempts: Attempts, engine: Engine, code: str) -> None:
+    """Queue again what was starting; remove containers and folders that no attempt is in.
+
+    Parameters
+    ----------
+    code : str
+        Digest of this daemon's own code; that of others goes when nothing runs on it.
+    """
+    for attempt in attempts.living():
+        if attempt.state is RunState.STARTING:
+            engine.remove(attempt.record.container)
+            shutil.rmtree(attempts.work(attempt), ignore_errors=True)
+            attempts.change(attempt, state=RunState.QUEUED, container="")
+    used = {attempt.record.container for attempt in attempts.living()}
+    for container in engine.containers():
+        if container not in used:
+            engine.remove(container)
+    for path in state.work.iterdir():
+        if path.name in used:
+            continue
+        if path.is_symlink():
+            path.unlink()
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+    if not attempts.living():
+        for path in (state.root / "code").iterdir():
+            if path.name.startswith(code):
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()

@@ -1,0 +1,115 @@
+"""The way to a host's daemon: on this machine, or by SSH. It opens pipes and speaks no protocol."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from kernelext.errors import LinkLost
+from kernelext.hosts import resolve_ssh
+from kernelext.hosts.sshconfig import SshTarget
+from kernelext.link.archive import code_archive
+from kernelext.link.local import connect_local, start_local
+from kernelext.link.pipe import Pipe, SocketAbsent
+from kernelext.link.remote import connect_remote, start_remote, wait_remote
+from kernelext.link.ssh import SshConnection
+from kernelext.models import HostConfig
+
+RETRY_TIMEOUT_S = 3.0  # for TCP, where the host is known and is asked again every second
+
+
+class Route(Protocol):
+    """Opens pipes to one daemon."""
+
+    def open(self, *, start: bool) -> Pipe:
+        """Connect to the daemon, starting it if there is none and `start` says so.
+
+        Raises
+        ------
+        SocketAbsent
+            There is none, and it was not to be started.
+        LinkError, HostError
+        """
+
+    def sever(self) -> None:
+        """End every pipe at once; never waits for the far side."""
+
+    @property
+    def received_bytes(self) -> int:
+        """What has come on the present connection, whatever it belongs to."""
+
+
+class LocalRoute:
+    """To the daemon of this machine."""
+
+    def __init__(self, state_dir: Path, environ: Mapping[str, str]) -> None:
+        self._state_dir = state_dir
+        self._environ = environ
+        self.received_bytes = 0
+
+    def open(self, *, start: bool) -> Pipe:
+        """Connect to the daemon, starting it if there is none and `start` says so."""
+        try:
+            return connect_local(self._state_dir)
+        except SocketAbsent:
+            if not start:
+                raise
+            start_local(self._state_dir, code_archive(), self._environ)
+            return connect_local(self._state_dir)
+
+    def sever(self) -> None:
+        """Do nothing: each pipe ends by itself."""
+
+
+class SshRoute:
+    """To the daemon of a host, over one SSH connection that is kept."""
+
+    def __init__(self, host: HostConfig, environ: Mapping[str, str]) -> None:
+        self._host = host
+        self._environ = environ
+        self._ssh: SshConnection | None = None
+        self._was_there = False
+
+    def open(self, *, start: bool) -> Pipe:
+        """Connect to the daemon, starting it if there is none and `start` says so."""
+        archive = code_archive()
+        try:
+            connection = self._connection()
+            try:
+                return connect_remote(connection, self._host, archive)
+            except SocketAbsent:
+                if not start:
+                    raise
+            start_remote(connection, self._host, archive)
+            return wait_remote(connection, self._host, archive)
+        except TimeoutError as exc:
+            self.sever()
+            raise LinkLost(f"{self._host.name} has stopped answering ({exc})") from exc
+
+    def sever(self) -> None:
+        """End the SSH connection."""
+        connection, self._ssh = self._ssh, None
+        if connection is not None:
+            connection.close()
+
+    @property
+    def received_bytes(self) -> int:
+        """What has come on the present connection."""
+        return self._ssh.received_bytes if self._ssh else 0
+
+    def _connection(self) -> SshConnection:
+        if self._ssh is None or not self._ssh.is_open():
+            self.sever()
+            assert self._host.ssh is not None
+            target = self._resolve(self._host.ssh)
+            if self._was_there:
+                limit_s = min(target.connect_timeout_s or RETRY_TIMEOUT_S, RETRY_TIMEOUT_S)
+                target = dataclasses.replace(target, connect_timeout_s=limit_s)
+            self._ssh = SshConnection.open(self._host.name, target, resolve=self._resolve)
+            self._was_there = True
+        return self._ssh
+
+    def _resolve(self, target: str) -> SshTarget:
+        return resolve_ssh(target, self._environ)

@@ -1,0 +1,45 @@
+"""Brings a large result home, chunk by chunk."""
+
+from __future__ import annotations
+
+import hashlib
+
+from kernelext.errors import DaemonError
+from kernelext.link import HostLink
+from kernelext.models import ValueRef
+from kernelext.runs.follower import Follower
+
+
+def fetch(link: HostLink, follower: Follower, ref: ValueRef) -> None:
+    """Write a result's chunks into its file at home.
+
+    Called again after a cut it goes on with the chunk that was cut: what the partial file
+    holds is whole.
+
+    Raises
+    ------
+    LinkLost
+    DaemonError
+        When the host has not what it promised.
+    """
+    path = follower.value_path(ref)
+    path.parent.mkdir(exist_ok=True, mode=0o700)
+    partial = path.with_name(path.name + ".new")
+    with partial.open("ab") as out:
+        here_bytes, start = out.tell(), 0
+        for chunk in ref.chunks:
+            end = start + chunk.size_bytes
+            if end > here_bytes:
+                out.truncate(start)
+                out.write(_chunk(link, follower, ref, chunk.digest))
+                out.flush()
+                here_bytes = end
+            start = end
+    partial.replace(path)
+
+
+def _chunk(link: HostLink, follower: Follower, ref: ValueRef, digest: str) -> bytes:
+    data = link.get(follower.attempt, digest)
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise DaemonError(f"{ref.name} is damaged on {link.host.name}; run the cell again")
+    return data
