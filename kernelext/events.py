@@ -24,13 +24,12 @@ exit            an `AttemptEnd`; nothing follows
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass
 from typing import Any
 
 from kernelext.wire import Header
-
-STREAMS = ("stdout", "stderr")
 
 
 @dataclass(frozen=True)
@@ -60,5 +59,13 @@ class Event:
 
 
 def json_body(content: dict[str, Any]) -> bytes:
-    """Pack the content of a display, result or error event."""
-    return json.dumps(content, separators=(",", ":"), default=str).encode()
+    """Pack the content of a display, result or error event; bytes become base64, as in Jupyter."""
+    return json.dumps(content, separators=(",", ":"), default=_plain).encode()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, (bytes, bytearray)):
+        return base64.b64encode(value).decode("ascii")
+    if hasattr(value, "item"):  # a number of numpy's
+        return value.item()
+    return str(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -21,6 +22,9 @@ HOME_DIR = "home"
 INPUTS_DIR = "inputs"
 VALUES_DIR = "values"
 EXIT_DISK_FULL = 74  # a supervisor that cannot write its journal; EX_IOERR of sysexits.h
+
+DIGEST = re.compile(r"[0-9a-f]{64}")
+PLAIN_WORD = re.compile(r"[a-z0-9_]{1,32}")
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -178,6 +182,10 @@ class ValueRef:
     def from_json(cls, data: Mapping[str, Any]) -> ValueRef:
         """Read the JSON form."""
         fields = known_fields(cls, data)
+        for key, plain in (("identity", DIGEST), ("codec", PLAIN_WORD)):
+            # They name a file, and a cell may have written them.
+            if not plain.fullmatch(str(data[key])):
+                raise ValueError(f"{data[key]!r} is no {key} of a value")
         fields["chunks"] = tuple(Chunk.from_json(c) for c in data["chunks"])
         if fields.get("shape") is not None:
             fields["shape"] = tuple(int(n) for n in fields["shape"])
@@ -229,6 +237,8 @@ class RunSpec:
         Whether a fold occupies every slot.
     env : tuple of str
         Names of environment variables whose values come apart from this.
+    folder : str
+        Where in the project the cell runs: POSIX, relative to its root.
     """
 
     run: str
@@ -244,6 +254,7 @@ class RunSpec:
     limits: Limits = field(default_factory=Limits)
     whole_host: bool = True
     env: tuple[str, ...] = ()
+    folder: str = "."
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RunSpec:

@@ -39,5 +39,11 @@ def test_json_brings_back_the_same(value: object) -> None:
     assert type(value).from_json(data) == value  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("change", [{"identity": "../../escaped"}, {"codec": "a/b"}])
+def test_value_that_names_a_path_is_refused(change: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="of a value"):
+        ValueRef.from_json({**to_json(REF), **change})
+
+
 def test_fields_of_a_later_version_are_left_out() -> None:
     assert Task.from_json({**to_json(Task("1", 1)), "later": True}) == Task("1", 1)

@@ -23,6 +23,15 @@ ALWAYS = (
     ".tox/",
     "node_modules/",
     ".DS_Store",
+    # What looks like a secret.
+    ".env",
+    "*.pem",
+    "id_rsa*",
+    "id_ecdsa*",
+    "id_ed25519*",
+    "kaggle.json",
+    ".aws/",
+    ".ssh/",
 )
 
 

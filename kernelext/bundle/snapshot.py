@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -34,16 +35,6 @@ class Snapshot:
     files: tuple[FileEntry, ...]
     manifest: bytes
     manifest_chunk: Chunk
-
-    @property
-    def size_bytes(self) -> int:
-        """Size of all files."""
-        return sum(chunk.size_bytes for entry in self.files for chunk in entry.chunks)
-
-    def digests(self) -> list[str]:
-        """Return the digest of every part, the manifest first."""
-        parts = [chunk.digest for entry in self.files for chunk in entry.chunks]
-        return list(dict.fromkeys([self.manifest_chunk.digest, *parts]))
 
     def read(self, digest: str) -> bytes:
         """Read one part.
@@ -143,7 +134,8 @@ def _walk(folder: str, above: str, rules: IgnoreRules) -> Iterator[tuple[str, os
         if is_dir:
             yield from _walk(entry.path, path + "/", rules)
         elif entry.is_file():  # what a link points at travels as a file
-            yield path, entry.stat()
+            with contextlib.suppress(FileNotFoundError):  # gone since the folder was read
+                yield path, entry.stat()
 
 
 def _chunks(path: str) -> tuple[Chunk, ...]:

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import socket
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -134,7 +135,7 @@ class Attempts:
         self._secrets = secrets_dir
         self._pulse = pulse
         self._known: dict[AttemptId, Attempt] = {}
-        secrets_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_private(secrets_dir)
 
     def load(self) -> None:
         """Read what an earlier daemon has left."""
@@ -159,9 +160,10 @@ class Attempts:
             directory = self._state.attempt(attempt_id)
             directory.mkdir(parents=True)
             if env:
-                secret = self._secret(attempt_id)
-                secret.touch(0o600)
-                secret.write_text(json.dumps(env))
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+                fd = os.open(self._secret(attempt_id), flags, 0o600)
+                with os.fdopen(fd, "w") as secret:
+                    json.dump(env, secret)
             attempt = Attempt(
                 attempt_id, Record(spec, task, RunState.QUEUED, time.time()), dict(env)
             )
@@ -221,3 +223,18 @@ class Attempts:
 
     def _secret(self, attempt: AttemptId) -> Path:
         return self._secrets / f"{attempt.run}-{attempt.fold}-{attempt.attempt}.json"
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder that nobody else may enter; its name can be guessed, so look whose it is.
+
+    Raises
+    ------
+    DaemonError
+        When somebody else has made it.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise DaemonError(f"{folder} belongs to somebody else; remove it")
+    folder.chmod(0o700)

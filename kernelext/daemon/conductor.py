@@ -90,8 +90,12 @@ class Conductor:
                 attempt.journal_fd = open_beneath(work, JOURNAL_NAME)
                 attempt.control = connect_supervisor(work)
                 if attempt.control and not attempt.ask({"op": "status"}).get("claimed"):
+                    _require_env(attempt)
                     self._hand_over(attempt)
                 end = self._watch(attempt)
+        except InputMissing as exc:
+            self._engine.remove(attempt.record.container)
+            end = AttemptEnd(RunState.FAILED, EndCause.INPUT_MISSING, str(exc))
         except (KernelExtError, OSError) as exc:
             end = AttemptEnd(RunState.FAILED, EndCause.INTERNAL, str(exc))
         self._finish(attempt, end)
@@ -116,7 +120,14 @@ class Conductor:
         uid = self._engine.cell_uid
         attempt.journal_fd = make_work(work, uid)
         plan = ContainerPlan(
-            container, image, spec.owner, work, cores, spec.limits.cpus, memory_bytes
+            # By digest: the name may mean another image by now.
+            container,
+            facts.digest or image,
+            spec.owner,
+            work,
+            cores,
+            spec.limits.cpus,
+            memory_bytes,
         )
         self._engine.create(plan)
         starter = Starter(self._engine, container)

@@ -162,7 +162,6 @@ class DockerEngine:
             "USER": "kernelext",
             "LOGNAME": "kernelext",
             **dict.fromkeys(THREAD_VARIABLES, str(plan.cores)),
-            **plan.environment,
         }
         limits: dict[str, Any] = {}
         if plan.memory_bytes:
@@ -213,7 +212,6 @@ class DockerEngine:
             bool(state["Running"]) or waiting,
             int(state["ExitCode"]),
             bool(state["OOMKilled"]),
-            str(state.get("Error", "")),
         )
 
     def remove(self, name: str) -> None:

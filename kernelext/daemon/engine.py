@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -47,7 +47,6 @@ class ContainerPlan:
     cores: int
     cpus: float | None = None
     memory_bytes: int | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,6 @@ class ContainerStatus:
     is_running: bool
     exit_code: int | None = None
     is_out_of_memory: bool = False
-    error: str = ""
 
 
 class Engine(Protocol):

@@ -99,7 +99,6 @@ class ProcessEngine:
             **kept,
             "HOME": str(plan.work / HOME_DIR),
             **dict.fromkeys(THREAD_VARIABLES, str(plan.cores)),
-            **plan.environment,
         }
         with (plan.work / "console").open("wb") as console:
             process = subprocess.Popen(

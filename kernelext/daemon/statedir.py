@@ -67,11 +67,6 @@ class StateDir:
         return self.root / "poke"
 
     @property
-    def images(self) -> Path:
-        """What probes found in images."""
-        return self.root / "images.json"
-
-    @property
     def work(self) -> Path:
         """Work directories before their claim."""
         return self.root / "work"

@@ -87,13 +87,13 @@ def start_local(state_dir: Path, archive: Archive, environ: Mapping[str, str]) -
     ConnectError
         When it does not come up; the message holds its last words.
     """
-    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = state_dir / "code" / f"{archive.digest}.zip"
-    if not path.exists():
-        path.parent.mkdir(exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}")
-        partial.write_bytes(archive.data)
-        partial.replace(path)
+    try:
+        path = _store(state_dir, archive)
+    except OSError as exc:
+        raise ConnectError(
+            f"the daemon of `local` cannot keep its state in {state_dir} ({exc.strerror});"
+            " name another folder by KERNELEXT_DATA"
+        ) from exc
     argv = [sys.executable, "-I", "-S", str(path), "daemon", "--engine", "process"]
     argv += ["--state", str(state_dir), "--code", archive.digest]
     argv += ["--secrets", str(_secrets_dir(environ))]
@@ -122,6 +122,17 @@ def start_local(state_dir: Path, archive: Archive, environ: Mapping[str, str]) -
         f"the daemon of `local` does not start ({said[-1] if said else 'no word from it'});"
         f" its log is daemon.log in kernelext's data folder"
     )
+
+
+def _store(state_dir: Path, archive: Archive) -> Path:
+    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = state_dir / "code" / f"{archive.digest}.zip"
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}")
+        partial.write_bytes(archive.data)
+        partial.replace(path)
+    return path
 
 
 def _forget(daemon: subprocess.Popen[bytes]) -> None:

@@ -10,19 +10,22 @@ from kernelext.models import RunState
 from kernelext.runs import FoldResult, Run
 from kernelext.values import decode
 
+# A module may raise anything while it is imported here; these are what libraries do raise.
+UNREADABLE = (ValueCodecError, ImportError, OSError, RuntimeError, AttributeError)
+
 
 def bind_remote(shell: Any, result: FoldResult) -> None:
     """Bind every result of the one fold."""
     for name, stored in result.values.items():
         try:
             shell.user_ns[name] = decode(stored.ref, stored.source, shell.user_ns)
-        except (ValueCodecError, ImportError) as exc:
+        except UNREADABLE as exc:
             _say_unread(name, exc, result)
     _say_left(result)
 
 
 def bind_folds(shell: Any, run: Run) -> None:
-    """Bind every name to a dict of fold -> value, of the folds that are done."""
+    """Bind every name to a dict of fold -> value, of the folds that are done; a module plainly."""
     gathered: dict[str, dict[int, object]] = {}
     for fold in run.plan.folds:
         result = run.results[fold]
@@ -30,8 +33,11 @@ def bind_folds(shell: Any, run: Run) -> None:
             for name, stored in result.values.items():
                 try:
                     value = decode(stored.ref, stored.source, shell.user_ns)
-                except (ValueCodecError, ImportError) as exc:
+                except UNREADABLE as exc:
                     _say_unread(name, exc, result)
+                    continue
+                if stored.ref.codec == "module":
+                    shell.user_ns[name] = value  # the same in every fold
                 else:
                     gathered.setdefault(name, {})[int(fold)] = value
     for name, values in gathered.items():

@@ -109,7 +109,7 @@ def _raise_first(run: Run) -> None:
     first = f"fold {failed[0].attempt.fold} on {failed[0].host}"
     done = len(run.results) - len(failed)
     sys.stderr.write(
-        f"{len(failed)} of {len(run.results)} folds failed: {names}; the results of the {done}"
-        f" others are bound. Below is {first}; each fold's output: %remote logs {run.plan.run}\n"
+        f"{len(failed)} of {len(run.results)} folds failed: {names}; {done} ended well and are"
+        f" bound. Below is {first}; each fold's output: %remote logs {run.plan.run}\n"
     )
     raise error

@@ -73,8 +73,7 @@ def _execute(
     spec = RunSpec.from_json(claim["spec"])
     task = Task.from_json(claim["task"])
     os.environ.update(claim.get("env", {}))
-    os.chdir(work / PROJECT_DIR)
-    sys.path.insert(0, str(work / PROJECT_DIR))
+    _enter(work / PROJECT_DIR, spec.folder)
     results = Results(spec, namespace, channel, work)
     for ref in (*spec.inputs, *task.inputs):
         namespace[ref.name] = decode(ref, work / INPUTS_DIR / ref.file_name, namespace)
@@ -85,6 +84,14 @@ def _execute(
     if failure is None:
         results.send()
     return failure
+
+
+def _enter(root: Path, folder: str) -> None:
+    """Go where the notebook is; its modules come before those of the project's root."""
+    own = root / folder
+    own.mkdir(parents=True, exist_ok=True)  # all that was in it may have stayed at home
+    os.chdir(own)
+    sys.path[:0] = list(dict.fromkeys([str(own), str(root)]))
 
 
 def _leave(failure: dict[str, Any] | None, channel: EventChannel) -> None:

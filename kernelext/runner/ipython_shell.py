@@ -6,6 +6,7 @@ import gc
 import importlib.util
 import os
 import re
+import sys
 from typing import Any
 
 from IPython.core.displayhook import DisplayHook
@@ -105,5 +106,7 @@ class IPythonShell:
         outcome = self._shell.run_cell(source, store_history=False)
         error = outcome.error_before_exec or outcome.error_in_exec
         if error is None:
+            if self._shell.failure:  # of a repr, say: the cell goes on
+                sys.stderr.write("\n".join(self._shell.failure["traceback"]) + "\n")
             return None
         return self._shell.failure or failure_content(error)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import base64
 import builtins
 import inspect
 import linecache
@@ -87,8 +86,6 @@ def mime_bundle(value: Any) -> dict[str, Any]:
     for method, mime in RICH_METHODS.items():
         offered = None if isinstance(value, type) else getattr(value, method, None)
         form = offered() if callable(offered) else None
-        if isinstance(form, bytes):
-            form = base64.b64encode(form).decode("ascii")
         if form is not None:
             data[mime] = form
     return {"data": data, "metadata": {}}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import types
 from pathlib import Path
 from typing import Any
 
 from kernelext.errors import ValueCodecError
 from kernelext.models import INLINE_LIMIT_BYTES, VALUES_DIR, RunSpec, ValueRef, to_json
 from kernelext.runner.channel import EventChannel
-from kernelext.values import Encoded, encode, is_immutable
+from kernelext.values import Encoded, encode, identity, is_immutable
 
 STAR = "*"
 
@@ -40,13 +41,13 @@ class Results:
     def note_input(self, ref: ValueRef) -> None:
         """Remember what an input is before the cell has run."""
         value = self._namespace[ref.name]
-        if is_immutable(value):
-            return
-        identity = ref.identity
+        if is_immutable(value) or isinstance(value, (type, types.FunctionType)):
+            return  # code: its pickle is not the same twice, and cells use it, not change it
+        known = ref.identity
         if ref.codec == "pickle":  # the same object pickles differently on the two sides
             with contextlib.suppress(ValueCodecError):
-                identity = encode(ref.name, value, self._namespace).ref.identity
-        self._before[ref.name] = identity
+                known = identity(ref.name, value, self._namespace)
+        self._before[ref.name] = known
 
     def begin(self) -> None:
         """Remember which names there are before the cell runs."""
@@ -76,10 +77,10 @@ class Results:
         if name in self._spec.outputs or name not in self._namespace:
             return False
         try:
-            encoded = encode(name, self._namespace[name], self._namespace)
+            found: str = identity(name, self._namespace[name], self._namespace)
         except ValueCodecError:
             return True
-        return encoded.ref.identity != self._before[name]
+        return found != self._before[name]
 
     def _send_value(self, name: str) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 from kernelext.errors import DaemonError
 from kernelext.link import HostLink
@@ -10,11 +11,16 @@ from kernelext.models import ValueRef
 from kernelext.runs.follower import Follower
 
 
-def fetch(link: HostLink, follower: Follower, ref: ValueRef) -> None:
+def fetch(link: HostLink, follower: Follower, ref: ValueRef, check: Callable[[], None]) -> None:
     """Write a result's chunks into its file at home.
 
     Called again after a cut it goes on with the chunk that was cut: what the partial file
     holds is whole.
+
+    Parameters
+    ----------
+    check : callable
+        Raises when the user wants it to stop; called between chunks.
 
     Raises
     ------
@@ -30,6 +36,7 @@ def fetch(link: HostLink, follower: Follower, ref: ValueRef) -> None:
         for chunk in ref.chunks:
             end = start + chunk.size_bytes
             if end > here_bytes:
+                check()
                 out.truncate(start)
                 out.write(_chunk(link, follower, ref, chunk.digest))
                 out.flush()

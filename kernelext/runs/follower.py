@@ -44,7 +44,6 @@ class Follower:
         on_end: Callable[[AttemptEnd, str], None],
         on_failure: Callable[[Exception], None],
     ) -> None:
-        directory.mkdir(parents=True, mode=0o700)
         self.attempt = attempt
         self.directory = directory
         self.offset = 0
@@ -60,8 +59,8 @@ class Follower:
         self._left: dict[str, str] = {}
         self._changed: tuple[str, ...] = ()
         self._failure: dict[str, object] = {}
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._fd = os.open(directory / JOURNAL_NAME, flags, 0o600)
+        self._fd = -1  # opened with the first byte: a fan-out may be wider than a process's limit
+        self._is_over = False
 
     def close(self) -> None:
         """Take nothing more."""
@@ -71,7 +70,7 @@ class Follower:
     def take(self, header: Header, body: bytes) -> None:
         """Take a push of the daemon; a later one than the end or a failure is left aside."""
         with self._lock:
-            if self._fd < 0:
+            if self._is_over:
                 return
             try:
                 self._take(header, body)
@@ -95,11 +94,19 @@ class Follower:
             self._on_end(end, str(header["image_digest"]))
 
     def _let_go(self) -> None:
+        self._is_over = True
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 
+    def _open(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._fd = os.open(self.directory / JOURNAL_NAME, flags, 0o600)
+
     def _append(self, data: bytes) -> None:
+        if self._fd < 0:
+            self._open()
         view = memoryview(data)
         while view:
             view = view[os.write(self._fd, view) :]

@@ -45,6 +45,8 @@ class RunPlan:
     project_image : str or None
     limits : Limits
     env : mapping of str to str
+    folder : str
+        Where in the project the cell runs: POSIX, relative to its root.
     lost_after_s : float
     """
 
@@ -65,6 +67,7 @@ class RunPlan:
     project_image: str | None = None
     limits: Limits = field(default_factory=Limits)
     env: Mapping[str, str] = field(default_factory=dict)
+    folder: str = "."
     lost_after_s: float = 600.0
 
     def image_on(self, host: HostConfig) -> str:
@@ -74,5 +77,6 @@ class RunPlan:
 
     @property
     def whole_host(self) -> bool:
-        """Whether a fold occupies all of its host."""
-        return self.kind == "remote"
+        """Whether a fold occupies all of its host: a plain cell does, unless it says less."""
+        asks_for_less = self.limits.cpus is not None or self.limits.memory_bytes is not None
+        return self.kind == "remote" and not asks_for_less

@@ -160,6 +160,7 @@ class Sender:
             plan.limits,
             plan.whole_host,
             tuple(plan.env),
+            plan.folder,
         )
 
     def _file_sizes(self) -> dict[str, int]:

@@ -134,6 +134,12 @@ class HostWorker(threading.Thread):
         if self._stop is not None and not self._submitted:
             raise Cancelled(f"interrupted before the cell was submitted to {self.host}")
 
+    def _check_fetch(self) -> None:
+        if self._stop is not None:
+            raise Cancelled(
+                f"interrupted: the cell had ended on {self.host}, its results have not come home"
+            )
+
     def _id(self, fold: str) -> AttemptId:
         return AttemptId(self._plan.run, fold, 1)
 
@@ -232,7 +238,11 @@ class HostWorker(threading.Thread):
         try:
             if end.state is RunState.DONE:
                 for ref in follower.large_values():
-                    self._reach.persist(partial(fetch, self._link, follower, ref))
+                    self._reach.persist(
+                        partial(fetch, self._link, follower, ref, self._check_fetch)
+                    )
+        except Cancelled as exc:
+            end = AttemptEnd(RunState.CANCELLED, EndCause.USER_INTERRUPT, str(exc))
         except (DaemonError, OSError) as exc:
             self._fail(fold, exc if isinstance(exc, DaemonError) else self._home_error(exc))
             return

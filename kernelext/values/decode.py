@@ -56,8 +56,8 @@ def _read(reader: Reader, ref: ValueRef, source: Source, namespace: dict[str, An
     except ModuleNotFoundError as exc:
         library = (exc.name or str(exc)).partition(".")[0]
         raise ValueCodecError(
-            f"`{ref.name}` (`{ref.type_name}`) needs `{library}`, which is not installed here: "
-            "choose an image that has it with --image, or install it."
+            f"`{ref.name}` (`{ref.type_name}`) needs `{library}`, which cannot be imported where "
+            "it is read: on a host choose an image that has it with --image, here install it."
         ) from exc
     except ValueCodecError:
         raise

@@ -87,6 +87,7 @@ def _plan(context: Context, cell: Cell, options: CellOptions) -> tuple[RunPlan, 
         project_image=settings.image,
         limits=options.limits,
         env=_env(context, options),
+        folder=_folder(context),
         lost_after_s=settings.lost_after_s,
     )
     return plan, names
@@ -126,12 +127,18 @@ def _snapshot(context: Context, settings: Settings, notebook: str | None) -> Sna
     """Take the project's files; a home folder or a disk's root is no project."""
     root = context.project.resolve()
     home = Path(context.environ.get("HOME", "/")).resolve()
-    is_named = (root / "kernelext.toml").exists()
-    if not is_named and (root == home or root in home.parents):
+    if root == home or root in home.parents:
         return None
     own = Path(notebook).resolve() if notebook else None
     limit_bytes = settings.upload_limit_bytes
     return take_snapshot(root, context.stat_cache, time.time_ns(), limit_bytes, own)
+
+
+def _folder(context: Context) -> str:
+    """Return where in the project the notebook is; the root where a link leads elsewhere."""
+    folder, project = context.folder.resolve(), context.project.resolve()
+    inside = folder == project or project in folder.parents
+    return folder.relative_to(project).as_posix() if inside else "."
 
 
 def _env(context: Context, options: CellOptions) -> dict[str, str]:

@@ -46,6 +46,44 @@ def test_project_modules_are_imported(notebook: Notebook, host: str, project: Pa
     assert notebook.names["found"] == 14
 
 
+def test_cell_runs_in_the_notebooks_folder(
+    notebook: Notebook, host: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "kernelext.toml").write_text("")
+    (project / "shared_part.py").write_text("here = 'root'\n")
+    (project / "deep").mkdir()
+    (project / "deep" / "own_part.py").write_text("here = 'deep'\n")
+    (project / "deep" / "own.txt").write_text("own")
+    monkeypatch.chdir(project / "deep")
+    notebook.check(
+        f"%%remote {host}\nimport own_part, shared_part\n"
+        "found = (open('own.txt').read(), own_part.here, shared_part.here)"
+    )
+    assert notebook.names["found"] == ("own", "deep", "root")
+
+
+def test_import_in_a_fold_binds_the_module(notebook: Notebook, host: str) -> None:
+    notebook.check("import json")
+    notebook.check(f"%%folds 0-1 --on {host}\nimport json\ntext = json.dumps([fold])")
+    assert notebook.names["text"] == {0: "[0]", 1: "[1]"}
+    assert notebook.check("json.dumps(1)").results[0]["text/plain"] == "'1'"
+
+
+def test_images_and_broken_reprs_are_shown(notebook: Notebook, host: str) -> None:
+    code = "class Image:\n    def _repr_png_(self):\n        return b'PNG'\nImage()"
+    shown = notebook.check(f"%%remote {host} --out none\n{code}")
+    assert shown.results[0]["image/png"] == "UE5H"
+
+
+def test_class_that_is_only_used_has_not_changed(notebook: Notebook, host: str) -> None:
+    notebook.check(
+        "class Model:\n    def fit(self, X):\n        self.c = sum(X)\n        return self"
+    )
+    shown = notebook.check(f"%%folds 0-1 --on {host}\nmodel = Model().fit([1, fold])")
+    assert shown.stderr == ""
+    assert {fold: model.c for fold, model in notebook.names["model"].items()} == {0: 1, 1: 2}
+
+
 def test_last_expression_is_shown(notebook: Notebook, host: str) -> None:
     shown = notebook.check(f"%%remote {host}\n[1, 2]")
     assert [each["text/plain"] for each in shown.results] == ["[1, 2]"]

@@ -345,7 +345,7 @@ def test_one_fold_fails(
     assert isinstance(shown.error, RunError)
     assert shown.error.fold == "1"
     assert notebook.names["score"] == {0: 0, 2: 20}
-    assert "1 of 3 folds failed: 1; the results of the 2 others are bound" in shown.stderr
+    assert "1 of 3 folds failed: 1; 2 ended well and are bound" in shown.stderr
     log = notebook.check(f"%remote logs {shown.error.run} --fold 1").stdout
     assert "fold 1 speaks" in log
     assert "fold 0 speaks" not in log
