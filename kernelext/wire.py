@@ -82,11 +82,6 @@ class FrameDecoder:
             self.consumed_bytes += size
             yield header, body
 
-    @property
-    def pending_bytes(self) -> int:
-        """Bytes of a frame that is not whole yet."""
-        return len(self._buffer)
-
     def _whole_size(self) -> int | None:
         if len(self._buffer) < LENGTHS.size:
             return None

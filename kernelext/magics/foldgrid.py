@@ -34,7 +34,7 @@ class FoldRow:
 
     fold: str
     host: str = ""
-    state: RunState = RunState.SENDING
+    state: RunState = RunState.QUEUED
     cause: str = ""
     started_s: float | None = None
     ended_s: float | None = None
@@ -71,6 +71,7 @@ class FoldGrid:
         self._run = run
         self._rows = {fold: FoldRow(fold) for fold in run.plan.folds}
         self._trouble: dict[str, tuple[str, float]] = {}
+        self._sending: dict[str, str] = {}
         self._drawn_s = 0.0
         self._handle: DisplayHandle | None = None
         # In place where the front end can: a terminal shows the end only.
@@ -101,6 +102,8 @@ class FoldGrid:
 
     def _take_state(self, row: FoldRow, update: FoldState) -> None:
         row.host, row.state = update.host, update.state
+        if update.state is not RunState.SENDING:
+            self._sending.pop(update.host, None)
         if update.state is RunState.RUNNING:
             row.started_s = row.started_s or time.monotonic()
 
@@ -118,11 +121,11 @@ class FoldGrid:
     def _take_word(self, update: HostSaid) -> None:
         if update.word == "reachable":
             self._trouble.pop(update.host, None)
+        elif update.word == "sending":
+            self._sending[update.host] = update.detail
         else:
             words = f"{update.word} {update.detail}".strip()
             self._trouble[update.host] = words, time.monotonic()
-        if update.word == "sending":
-            self._trouble.pop(update.host)
 
     def _cells(self) -> list[list[str]]:
         now_s = time.monotonic()
@@ -136,7 +139,8 @@ class FoldGrid:
 
     def _notes(self) -> list[str]:
         now_s = time.monotonic()
-        return [
+        sending = [f"sending {size} to {host}" for host, size in self._sending.items()]
+        return sending + [
             f"{host} is {words}" + (f" for {now_s - since:.0f} s" if words == "unreachable" else "")
             for host, (words, since) in self._trouble.items()
         ]

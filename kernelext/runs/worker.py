@@ -82,6 +82,8 @@ class HostWorker(threading.Thread):
             for fold in self._folds:
                 self._followers[fold] = self._new_follower(fold)
                 self._history.add_attempt(self._id(fold), self.host, time.time())
+                self._history.set_attempt_state(self._id(fold), RunState.SENDING, time.time())
+                self._out.put(FoldState(fold, self.host, RunState.SENDING))
             self._reach.persist(self._submit)
             self._watch()
         except Cancelled as exc:
