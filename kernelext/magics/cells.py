@@ -85,7 +85,7 @@ class CellMagics:
         shell = self._shell
         cell = Cell(
             # The magic's line too: tracebacks count lines as the notebook shows them.
-            code=f"# %%{options.kind} {line}\n{code}",
+            code=f"# %%{options.kind} {line}".rstrip() + f"\n{code}",
             # IPython 9 counts on before a cell runs; the prompt's number is the cell's in all.
             filename=f"Cell In[{shell.displayhook.prompt_count}]",
             notebook=shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME"),

@@ -109,6 +109,7 @@ class FoldGrid:
 
     def _take_end(self, update: FoldEnded) -> None:
         result = update.result
+        self._sending.pop(result.host, None)
         row = self._rows[result.attempt.fold]
         row.host, row.state, row.ended_s = result.host, result.end.state, time.monotonic()
         row.cause = result.end.cause.value if result.end.cause else ""
