@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import sys
+import termios
 import time
 from typing import Callable
 
@@ -39,20 +41,20 @@ class StreamJoiner:
         with contextlib.suppress(OSError):  # a quota may forbid a larger pipe
             fcntl.fcntl(self.read_fd, F_SETPIPE_SZ, PIPE_BYTES)
 
-    def read(self) -> bool:
-        """Take what there is, at most one event's worth; whether there was anything."""
+    def read(self) -> int:
+        """Take what there is, at most one event's worth; how many bytes."""
         try:
             data = os.read(self.read_fd, JOIN_BYTES)
         except BlockingIOError:
-            return False
+            return 0
         if not data:
             self.at_end = True
-            return False
+            return 0
         self._waiting += data
         now_s = time.monotonic()
         if len(self._waiting) >= JOIN_BYTES or now_s - self._last_s >= JOIN_S:
             self.flush()
-        return True
+        return len(data)
 
     def due_s(self) -> float | None:
         """Seconds until what waits has to go; None when nothing waits."""
@@ -68,7 +70,13 @@ class StreamJoiner:
         self._last_s = time.monotonic()
 
     def drain(self) -> None:
-        """Emit all that has been written so far."""
-        while self.read():
-            pass
+        """Emit all that has been written so far, and no more: a child may never stop writing."""
+        there = bytearray(4)
+        fcntl.ioctl(self.read_fd, termios.FIONREAD, there)
+        left = int.from_bytes(there, sys.byteorder)
+        while left > 0:
+            taken = self.read()
+            if not taken:
+                break
+            left -= taken
         self.flush()
