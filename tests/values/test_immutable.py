@@ -49,7 +49,7 @@ def outer(k):
         NOTEBOOK["plain"],
         NOTEBOOK["outer"](1),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_immutable(value: Any) -> None:
     assert is_immutable(value)
@@ -73,7 +73,7 @@ def test_immutable(value: Any) -> None:
         NOTEBOOK["outer"]([]),
         type("Text", (str,), {})("a"),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_mutable(value: Any) -> None:
     assert not is_immutable(value)
