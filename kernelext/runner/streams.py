@@ -1,7 +1,7 @@
 """`sys.stdout` and `sys.stderr` of the cell: unbuffered, in order with each other.
 
 The two are pipes of their own, so their order is lost unless the supervisor is asked to
-read one empty before the other is written: that costs 35 microseconds a change of stream.
+read one empty before the other is written: that costs 0.2 ms a change of stream.
 """
 
 from __future__ import annotations

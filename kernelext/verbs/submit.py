@@ -211,7 +211,7 @@ _PACKAGES: dict[str, list[str]] = {}
 
 
 def _packages() -> Mapping[str, list[str]]:
-    """Map import names to distributions; read once, since it takes some 50 ms."""
+    """Map import names to distributions; read once, since it takes some 70 ms."""
     if not _PACKAGES:
         _PACKAGES.update(importlib.metadata.packages_distributions())
     return _PACKAGES

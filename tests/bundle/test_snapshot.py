@@ -98,3 +98,11 @@ def test_the_notebook_itself_stays(tmp_path: Path) -> None:
 def test_names_with_spaces_and_other_letters(tmp_path: Path) -> None:
     (tmp_path / "grüße an alle.txt").write_text("x")
     assert snap(tmp_path).files[0].path == "grüße an alle.txt"
+
+
+@pytest.mark.parametrize("name", [".env", "aws.pem", "id_ed25519", "kaggle.json", ".ssh/config"])
+def test_what_looks_like_a_secret_stays(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("secret")
+    (tmp_path / "a.py").write_text("")
+    assert [entry.path for entry in snap(tmp_path).files] == ["a.py"]

@@ -201,14 +201,12 @@ def test_read_cell_inputs_and_outputs(source: str, inputs: str, outputs: str) ->
     assert set(names.outputs) == set(outputs.split())
 
 
-@pytest.mark.skipif(sys.version_info < (3, 10), reason="match statements")
 @pytest.mark.parametrize(("source", "inputs", "outputs"), MATCH)
 def test_read_cell_match_patterns(source: str, inputs: str, outputs: str) -> None:
     names = read_cell(source)
     assert (set(names.inputs), set(names.outputs)) == (set(inputs.split()), set(outputs.split()))
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="except*")
 def test_read_cell_except_star() -> None:
     names = read_cell("try:\n    x = f()\nexcept* E as e:\n    y = e\nprint(x)")
     assert names.inputs == ("f", "E", "print", "x")

@@ -69,7 +69,15 @@ def test_import_in_a_fold_binds_the_module(notebook: Notebook, host: str) -> Non
     assert notebook.check("json.dumps(1)").results[0]["text/plain"] == "'1'"
 
 
-def test_images_and_broken_reprs_are_shown(notebook: Notebook, host: str) -> None:
+def test_broken_repr_is_shown_as_here(notebook: Notebook, host: str) -> None:
+    code = "class Odd:\n    def __repr__(self):\n        raise ValueError('no repr')\nOdd()"
+    shown = notebook.run(f"%%remote {host} --out none\n{code}")
+    said = shown.stderr + shown.traceback
+    assert "ValueError" in said
+    assert "no repr" in said
+
+
+def test_image_as_bytes_is_shown(notebook: Notebook, host: str) -> None:
     code = "class Image:\n    def _repr_png_(self):\n        return b'PNG'\nImage()"
     shown = notebook.check(f"%%remote {host} --out none\n{code}")
     assert shown.results[0]["image/png"] == "UE5H"

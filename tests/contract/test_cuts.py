@@ -22,6 +22,7 @@ from kernelext.verbs.logs import read_journal
 
 from ..lab.host import Host
 from .conftest import check_nothing_left, wait_until
+from .interrupts import CtrlC
 from .notebook import Notebook, Shown
 
 pytestmark = pytest.mark.lab
@@ -216,6 +217,19 @@ def test_cut_in_a_download(beside: Beside, lab_notebook: Notebook, lab_hosts: li
     assert shown.error is None, shown.traceback
     assert np.array_equal(lab_notebook.names["large"], large_array(7))
     assert host.wire_bytes()[1] - before < LARGE_BYTES * 1.06 + 2 * CHUNK_BYTES
+
+
+def test_interrupt_while_results_come_home(lab_notebook: Notebook, lab_hosts: list[Host]) -> None:
+    host = lab_hosts[0]
+    host.slow(rate="100mbit")
+    _, before = host.wire_bytes()
+    source = f"import numpy as np\nlarge = np.frombuffer(np.random.bytes({LARGE_BYTES}), 'u1')"
+    with CtrlC(lambda: host.wire_bytes()[1] - before > LARGE_BYTES / 4):
+        shown = lab_notebook.run(f"%%remote host01\n{source}")
+    assert isinstance(shown.error, KeyboardInterrupt)
+    assert "its results have not come home" in str(shown.error)
+    assert "large" not in lab_notebook.names
+    assert host.wire_bytes()[1] - before < LARGE_BYTES * 0.8
 
 
 def test_cut_host_of_three_comes_home(
