@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from kernelext.errors import RemoteCellError
+from kernelext.history import History, history_path
+from kernelext.models import RunState
 
 from .notebook import Notebook
 
@@ -164,3 +168,22 @@ def test_in_out_name_and_env(
 def test_logs_shows_what_a_run_printed(notebook: Notebook, host: str) -> None:
     notebook.check(f"%%remote {host}\nprint('for the record')")
     assert "for the record" in notebook.check("%remote logs").stdout
+
+
+def test_history_says_where_and_with_what_it_ran(
+    notebook: Notebook, host: str, project: Path
+) -> None:
+    for words in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "first"]):
+        me = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+        subprocess.run(["git", *me, *words], cwd=project, check=True)
+    notebook.check(f"%%remote {host}\nimport numpy\nprint(numpy.ones(2))")
+    with History.open(history_path(os.environ)) as history:
+        run = history.run("last")
+        attempt = history.attempts(run.id)[0]
+    assert (run.state, attempt.state, attempt.host) == (RunState.DONE, RunState.DONE, host)
+    assert len(run.git_commit or "") == 40
+    assert run.git_dirty is False
+    assert set(run.packages) == {"numpy"}
+    assert min(run.sent_bytes, run.received_bytes, attempt.journal_bytes) > 0
+    assert attempt.peak_bytes
+    assert (attempt.image_digest or "").startswith("" if host == "local" else "sha256:")
