@@ -22,10 +22,18 @@ def obstacle() -> str | None:
     return "the lab needs root" if os.geteuid() else None
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test that asks for the lab, through whichever fixture."""
+    for item in items:
+        if "lab" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.lab)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
     """Wait for other sessions and build the images, which no test's timeout allows."""
-    wanted = any("lab" in getattr(item, "fixturenames", ()) for item in session.items)
+    wanted = any(item.get_closest_marker("lab") for item in session.items)
     if not wanted or obstacle() or session.config.option.collectonly:
         return (yield)
     with locked(default_state() / "session.lock"):  # two would break each other's hosts

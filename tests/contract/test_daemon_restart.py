@@ -62,7 +62,6 @@ def docker_restart(host: Host) -> None:
     host.exec("docker", "restart", "-t", "0", daemon_container())
 
 
-@pytest.mark.lab
 @pytest.mark.parametrize("end_daemon", [docker_kill, docker_restart])
 def test_daemon_ends_in_a_run(
     lab_notebook: Notebook,
@@ -120,7 +119,6 @@ def test_local_daemon_killed_and_the_adopted_cell_is_interrupted(
     check_nothing_left_here(state_dir)
 
 
-@pytest.mark.lab
 @pytest.mark.parametrize("state", ["queued", "starting"])
 def test_daemon_ends_before_the_claim(
     lab_notebook: Notebook, lab_hosts: list[Host], data_dir: Path, state: str
@@ -209,7 +207,6 @@ def test_idle_daemon_ends_itself(tmp_path: Path) -> None:
     assert not (tmp_path / "daemon.sock").exists()
 
 
-@pytest.mark.lab
 def test_idle_daemon_leaves_no_container(lab_hosts: list[Host], lab_notebook: Notebook) -> None:
     host = lab_hosts[2]
     lab_notebook.check("%%remote host03\nx = 1")

@@ -26,8 +26,6 @@ from .conftest import IMAGE, check_nothing_left, wait_until
 from .notebook import Notebook
 from .test_failures import fail, sentence
 
-pytestmark = pytest.mark.lab
-
 SSHD_FILE = "/etc/ssh/sshd_config.d/00-test.conf"
 
 

@@ -183,7 +183,6 @@ def test_demo_fails_with_the_traceback_of_the_cell(tmp_path: Path) -> None:
     assert demo.processes == []
 
 
-@pytest.mark.lab
 @pytest.mark.timeout(300)
 def test_hosts_notebook_gives_what_this_machine_gives(scratch: Path) -> None:
     remote = read("02_hosts.ipynb")

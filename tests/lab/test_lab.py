@@ -17,8 +17,6 @@ from .lab import Lab
 from .network import link_exists
 from .processes import REPOSITORY
 
-pytestmark = pytest.mark.lab
-
 IN_THE_IMAGE = "import numpy, cloudpickle, blosc2, sklearn, xgboost, pandas, IPython"
 
 
