@@ -15,12 +15,14 @@ from kernelext.link.archive import code_archive
 from kernelext.link.engine import CONNECT_TIMEOUT_S, ContextEngine
 from kernelext.link.engine_daemon import connect_on_engine, start_on_engine, wait_on_engine
 from kernelext.link.local import connect_local, start_local
-from kernelext.link.pipe import Pipe, SocketAbsent
+from kernelext.link.openssh import OpenSshConnection
+from kernelext.link.pipe import Pipe, Shell, SocketAbsent
 from kernelext.link.remote import connect_remote, start_remote, wait_remote
 from kernelext.link.ssh import SshConnection
 from kernelext.models import HostConfig
 
 RETRY_TIMEOUT_S = 3.0  # for TCP, where the host is known and is asked again every second
+RETRY_LOGIN_TIMEOUT_S = 10.0  # for all of it, where the ssh program does it
 
 
 class Route(Protocol):
@@ -123,7 +125,7 @@ class SshRoute:
     def __init__(self, host: HostConfig, environ: Mapping[str, str]) -> None:
         self._host = host
         self._environ = environ
-        self._ssh: SshConnection | None = None
+        self._ssh: Shell | None = None
         self._was_there = False
 
     def open(self, *, start: bool) -> Pipe:
@@ -153,17 +155,34 @@ class SshRoute:
         """What has come on the present connection."""
         return self._ssh.received_bytes if self._ssh else 0
 
-    def _connection(self) -> SshConnection:
+    def _connection(self) -> Shell:
         if self._ssh is None or not self._ssh.is_open():
             self.sever()
             assert self._host.ssh is not None
-            target = self._resolve(self._host.ssh)
-            if self._was_there:
-                limit_s = min(target.connect_timeout_s or RETRY_TIMEOUT_S, RETRY_TIMEOUT_S)
-                target = dataclasses.replace(target, connect_timeout_s=limit_s)
-            self._ssh = SshConnection.open(self._host.name, target, resolve=self._resolve)
+            if self._host.transport == "openssh":
+                self._ssh = self._by_program(self._host.ssh)
+            else:
+                self._ssh = self._by_paramiko(self._host.ssh)
             self._was_there = True
         return self._ssh
+
+    def _by_program(self, ssh: str) -> Shell:
+        if not self._was_there:
+            return OpenSshConnection.open(self._host.name, ssh, self._environ)
+        return OpenSshConnection.open(
+            self._host.name,
+            ssh,
+            self._environ,
+            timeout_s=RETRY_TIMEOUT_S,
+            login_timeout_s=RETRY_LOGIN_TIMEOUT_S,
+        )
+
+    def _by_paramiko(self, ssh: str) -> Shell:
+        target = self._resolve(ssh)
+        if self._was_there:
+            limit_s = min(target.connect_timeout_s or RETRY_TIMEOUT_S, RETRY_TIMEOUT_S)
+            target = dataclasses.replace(target, connect_timeout_s=limit_s)
+        return SshConnection.open(self._host.name, target, resolve=self._resolve)
 
     def _resolve(self, target: str) -> SshTarget:
         return resolve_ssh(target, self._environ)
