@@ -372,7 +372,11 @@ class HostConfig:
     name : str
         What the user calls it; ``local`` is the machine of the notebook.
     ssh : str or None
-        The alias or ``[user@]address[:port]`` for SSH; None for ``local``.
+        The alias or ``[user@]address[:port]`` for SSH, if it is reached so.
+    context : str or None
+        The Docker context of its engine, if it is reached so; ``local`` has neither.
+    transport : str
+        What carries SSH: ``paramiko``, or ``openssh`` for the program itself.
     image : str or None
         Default image of cells.
     daemon_image : str
@@ -387,6 +391,8 @@ class HostConfig:
 
     name: str
     ssh: str | None = None
+    context: str | None = None
+    transport: str = "paramiko"
     image: str | None = None
     daemon_image: str = "python:3.11-slim"
     state_dir: str = "/var/lib/kernelext"
@@ -396,7 +402,7 @@ class HostConfig:
     @property
     def is_local(self) -> bool:
         """Whether cells run on this machine without an engine."""
-        return self.ssh is None
+        return self.ssh is None and self.context is None
 
 
 @dataclass(frozen=True)

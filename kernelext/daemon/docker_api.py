@@ -86,12 +86,15 @@ class DockerAPI:
                 if line.strip():
                     yield json.loads(line)
 
+    def _connection(self, timeout_s: float | None) -> http.client.HTTPConnection:
+        return UnixHTTPConnection(self._path, timeout_s)
+
     def _request(
         self, method: str, path: str, body: Any, query: dict[str, Any], timeout_s: float | None
     ) -> _Response:
         if not self._version and path != "/version":
             self._version = "/v" + str(self.call("GET", "/version")["ApiVersion"])
-        connection = UnixHTTPConnection(self._path, timeout_s)
+        connection = self._connection(timeout_s)
         known = {key: value for key, value in query.items() if value is not None}
         url = (self._version if path != "/version" else "") + quote(path)
         if known:

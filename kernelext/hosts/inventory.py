@@ -12,6 +12,7 @@ import platformdirs
 
 from kernelext.errors import OptionError
 from kernelext.hosts.aliases import has_alias, host_patterns
+from kernelext.hosts.contexts import find_context
 from kernelext.hosts.person import login_name
 from kernelext.hosts.tables import (
     Reader,
@@ -23,6 +24,7 @@ from kernelext.hosts.tables import (
     size_value,
     target_value,
     text_value,
+    transport_value,
 )
 from kernelext.hosts.targets import is_address
 from kernelext.models import HostConfig, Settings
@@ -31,6 +33,8 @@ FILE_NAME = "kernelext.toml"
 
 _HOST_KEYS: dict[str, Reader] = {
     "ssh": target_value,
+    "context": text_value,
+    "transport": transport_value,
     "image": text_value,
     "daemon_image": text_value,
     "state_dir": path_value,
@@ -48,6 +52,7 @@ _USER_KEYS: dict[str, Reader] = {
     "lost_after": duration_value,
     "hosts": lambda value: value,
 }
+_WAYS = ("ssh", "transport", "context")
 _RENAMED = {"upload_limit": "upload_limit_bytes", "lost_after": "lost_after_s"}
 
 
@@ -120,8 +125,16 @@ def _read_host(name: str, table: Any, where: str) -> HostConfig:
         raise OptionError(f"{place} is not a table: write [hosts.{name}] on a line of its own.")
     values = read_keys(table, _HOST_KEYS, place)
     if name == "local":
-        if "ssh" in values:
-            raise OptionError(f"{place}: `local` is this machine and has no `ssh`: rename it.")
+        key = next((key for key in _WAYS if key in values), None)
+        if key:
+            raise OptionError(f"{place}: `local` is this machine and has no `{key}`: rename it.")
+    elif "context" in values:
+        key = next((key for key in _WAYS if key != "context" and key in values), None)
+        if key:
+            raise OptionError(
+                f"{place}: a host is reached by SSH or by a Docker context: leave out `{key}` "
+                "or `context`."
+            )
     elif "ssh" not in values:
         values["ssh"] = read_keys({"ssh": name}, _HOST_KEYS, place)["ssh"]
     return HostConfig(name=name, source=where, **values)
@@ -160,7 +173,12 @@ def _with_project(
 
 def _is_the_users(host: str, settings: Settings, environ: Mapping[str, str]) -> bool:
     # A plain name can only be one of the user's own; an address would be reached as it is.
-    return not is_address(host) or host in settings.hosts or has_alias(host, host_patterns(environ))
+    return (
+        not is_address(host)
+        or host in settings.hosts
+        or find_context(host, environ) is not None
+        or has_alias(host, host_patterns(environ))
+    )
 
 
 def _named(path: Path) -> str:

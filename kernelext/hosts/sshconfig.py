@@ -47,6 +47,8 @@ class SshTarget:
         Targets to go through, in order; see `resolve_chain`.
     proxy_command : str or None
         A shell command whose pipes are the connection; its tokens are filled in.
+    is_strict : bool
+        Whether `ssh` itself would refuse a host key that is unknown, or ask.
     connect_timeout_s : float or None
     server_alive_interval : float or None
         Seconds.
@@ -63,6 +65,7 @@ class SshTarget:
     host_key_alias: str | None = None
     proxy_jump: tuple[str, ...] = ()
     proxy_command: str | None = None
+    is_strict: bool = True
     connect_timeout_s: float | None = None
     server_alive_interval: float | None = None
 
@@ -183,6 +186,7 @@ def _from_options(
         host_key_alias=_one(options, "hostkeyalias"),
         proxy_jump=tuple(j for j in (_one(options, "proxyjump") or "").split(",") if j),
         proxy_command=_filled(command, tokens) if command else None,
+        is_strict=_one(options, "stricthostkeychecking") in ("yes", "true", "ask"),
         connect_timeout_s=_seconds(_one(options, "connecttimeout")),
         server_alive_interval=alive or None,
     )

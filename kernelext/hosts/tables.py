@@ -12,6 +12,8 @@ from kernelext.errors import OptionError
 from kernelext.hosts.sizes import parse_duration_s, parse_size_bytes
 from kernelext.hosts.targets import parse_target
 
+TRANSPORTS = ("paramiko", "openssh")
+
 Reader = Callable[[Any], Any]
 
 
@@ -113,6 +115,13 @@ def target_value(value: Any) -> str:
     target = text_value(value)
     parse_target(target)
     return target
+
+
+def transport_value(value: Any) -> str:
+    """Read what carries SSH."""
+    if value not in TRANSPORTS:
+        raise OptionError(f'{value!r} is no transport: write "paramiko" or "openssh".')
+    return str(value)
 
 
 def _number_as_text(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from kernelext.errors import LinkError
@@ -25,6 +26,33 @@ class Pipe(Protocol):
 
     def close(self) -> None:
         """End both directions."""
+
+
+class Process(Pipe, Protocol):
+    """A command on a host: a pipe to its standard input and output, and the rest of it."""
+
+    def communicate(self, data: bytes = b"", timeout_s: float = 30.0) -> tuple[int, bytes, bytes]:
+        """Send `data`, close its input and wait for its end: status, output, errors."""
+
+
+class Shell(Protocol):
+    """A connection to a host that offers its sockets and its commands."""
+
+    def open_socket(self, path: str, timeout_s: float) -> Pipe:
+        """Connect to a Unix socket of the host, or raise why not."""
+
+    def execute(self, argv: Sequence[str], timeout_s: float) -> Process:
+        """Start a command on the host."""
+
+    def is_open(self) -> bool:
+        """Whether nothing has ended it, as far as is known here."""
+
+    def close(self) -> None:
+        """End it; never waits for the far side."""
+
+    @property
+    def received_bytes(self) -> int:
+        """What has come so far."""
 
 
 class SocketAbsent(LinkError):

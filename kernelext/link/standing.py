@@ -12,7 +12,7 @@ from kernelext.errors import LinkLost
 from kernelext.link.archive import code_archive
 from kernelext.link.client import DaemonClient
 from kernelext.link.pipe import SocketAbsent
-from kernelext.link.route import LocalRoute, Route, SshRoute
+from kernelext.link.route import route_to
 from kernelext.link.watchdog import Watchdog
 from kernelext.models import PROTOCOL_VERSION, HostConfig, HostFacts
 from kernelext.wire import Frame, Header
@@ -46,9 +46,7 @@ class StandingLink:
         self.generation = 0  # counts the connections: what is followed has to be on this one
         self.was_silent = False
         self.is_closed = False
-        self._route: Route = (
-            LocalRoute(local_state, environ) if host.is_local else SshRoute(host, environ)
-        )
+        self._route = route_to(host, environ, local_state)
         self._lock = threading.RLock()
         self._control: DaemonClient | None = None
         self._bulk: DaemonClient | None = None

@@ -121,7 +121,7 @@ class Run:
         def connect(link: HostLink) -> None:
             try:
                 facts: HostFacts = link.connect()
-                kind = "local" if link.host.is_local else "ssh"
+                kind = "local" if link.host.is_local else "ssh" if link.host.ssh else "docker"
                 self._history.touch_host(
                     link.host.name, kind, link.host.source, time.time(), vars(facts)
                 )

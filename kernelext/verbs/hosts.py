@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from kernelext.errors import KernelExtError
-from kernelext.hosts import known_hosts_names
+from kernelext.hosts import find_context, known_hosts_names, list_contexts
+from kernelext.models import HostConfig
 from kernelext.verbs.context import Context
 from kernelext.verbs.table import text_table
 
@@ -25,8 +26,16 @@ def run(context: Context, options: argparse.Namespace) -> str:
     rows = []
     for host in known_hosts_names(context.settings, context.environ):
         last = used[host.name].last_used_at[:16].replace("T", " ") if host.name in used else "never"
-        rows.append([host.name, host.ssh or "this machine", host.source, last])
-    return text_table(["HOST", "ADDRESS", "FROM", "LAST USED (UTC)"], rows)
+        rows.append([host.name, _address(context, host), host.source, last])
+    _, problems = list_contexts(context.environ)
+    return "\n".join([text_table(["HOST", "ADDRESS", "FROM", "LAST USED (UTC)"], rows), *problems])
+
+
+def _address(context: Context, host: HostConfig) -> str:
+    if host.context is None:
+        return host.ssh or "this machine"
+    found = find_context(host.context, context.environ)
+    return found.endpoint if found else "-"
 
 
 def _connected(context: Context, names: list[str]) -> str:

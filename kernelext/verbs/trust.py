@@ -35,7 +35,8 @@ def run(context: Context, options: argparse.Namespace) -> str:
     """
     host = context.host(options.host)
     if host.ssh is None:
-        raise OptionError("`local` is this machine: there is no key to trust")
+        way = "this machine" if host.is_local else f"reached by the Docker context {host.context}"
+        raise OptionError(f"`{host.name}` is {way}: there is no key to trust")
 
     def resolve(target: str) -> SshTarget:
         return resolve_ssh(target, context.environ)
