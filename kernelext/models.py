@@ -23,6 +23,8 @@ INPUTS_DIR = "inputs"
 VALUES_DIR = "values"
 EXIT_DISK_FULL = 74  # a supervisor that cannot write its journal; EX_IOERR of sysexits.h
 
+ALL_GPUS = -1  # of `Limits.gpus`: as many as the host has
+
 DIGEST = re.compile(r"[0-9a-f]{64}")
 PLAIN_WORD = re.compile(r"[a-z0-9_]{1,32}")
 
@@ -194,11 +196,21 @@ class ValueRef:
 
 @dataclass(frozen=True)
 class Limits:
-    """What one attempt may use; None leaves it to the host."""
+    """What one attempt may use; None leaves it to the host.
+
+    Attributes
+    ----------
+    cpus : float or None
+    memory_bytes : int or None
+    timeout_s : float or None
+    gpus : int or None
+        None: all for a cell of the whole host, else none.
+    """
 
     cpus: float | None = None
     memory_bytes: int | None = None
     timeout_s: float | None = None
+    gpus: int | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Limits:
@@ -347,6 +359,10 @@ class HostFacts:
         Attempts of one core each that may run side by side.
     running, queued : int
         Attempts now on the host.
+    gpus : tuple of str
+        Models of the GPUs that cells may use.
+    gpu_problem : str
+        Why the machine's GPUs cannot be used, and the next step; else empty.
     """
 
     boot_id: str
@@ -356,11 +372,15 @@ class HostFacts:
     slots: int
     running: int = 0
     queued: int = 0
+    gpus: tuple[str, ...] = ()
+    gpu_problem: str = ""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> HostFacts:
         """Read the JSON form."""
-        return cls(**known_fields(cls, data))
+        fields = known_fields(cls, data)
+        fields["gpus"] = tuple(str(name) for name in fields.get("gpus", ()))
+        return cls(**fields)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
+from kernelext.daemon.gpus import process_gpus
+
 from .lab.host import Host
 from .lab.lab import Lab, default_cache, default_state
 from .lab.statefiles import locked
@@ -24,7 +26,12 @@ def obstacle() -> str | None:
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test that asks for the lab, through whichever fixture."""
+    """Mark every test that asks for the lab, through whichever fixture; leave GPUs out if none."""
+    if not process_gpus(None):
+        away = [item for item in items if item.get_closest_marker("gpu")]
+        if away:
+            items[0].config.hook.pytest_deselected(items=away)
+            items[:] = [item for item in items if item not in away]
     for item in items:
         if "lab" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.lab)

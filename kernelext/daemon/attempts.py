@@ -37,6 +37,8 @@ class Record:
     image_digest : str
     boot_id : str
         Of the machine when the cell was handed over.
+    gpus : tuple of str
+        Ids of those that its container has.
     end : AttemptEnd or None
     """
 
@@ -48,6 +50,7 @@ class Record:
     image_digest: str = ""
     boot_id: str = ""
     end: AttemptEnd | None = None
+    gpus: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Record:
@@ -61,6 +64,7 @@ class Record:
             data["image_digest"],
             data["boot_id"],
             AttemptEnd.from_json(data["end"]) if data["end"] else None,
+            tuple(data.get("gpus", ())),
         )
 
 

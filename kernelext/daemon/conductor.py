@@ -13,6 +13,7 @@ from pathlib import Path
 
 from kernelext.daemon.attempts import Attempt, Attempts
 from kernelext.daemon.blobs import BlobStore
+from kernelext.daemon.capacity import Share
 from kernelext.daemon.engine import ContainerPlan, ContainerStatus, Engine
 from kernelext.daemon.pulse import Pulse
 from kernelext.daemon.starter import Starter
@@ -60,11 +61,12 @@ class Conductor:
         self._pulse = pulse
         self._boot_id = boot_id
 
-    def conduct(self, attempt: Attempt, cores: int, memory_bytes: int | None) -> None:
+    def conduct(self, attempt: Attempt, share: Share) -> None:
         """Run an attempt to its end; the end is in its record, whatever happens."""
         try:
             _require_env(attempt)
-            self._prepare(attempt, cores, memory_bytes)
+            _require_gpus(attempt, share)
+            self._prepare(attempt, share)
             self._claim(attempt)
             end = self._watch(attempt)
         except InputMissing as exc:
@@ -102,7 +104,7 @@ class Conductor:
 
     # before the claim
 
-    def _prepare(self, attempt: Attempt, cores: int, memory_bytes: int | None) -> None:
+    def _prepare(self, attempt: Attempt, share: Share) -> None:
         spec = attempt.record.spec
         image = spec.image or self._engine.default_image()
         facts = self._engine.inspect_image(image)
@@ -115,6 +117,7 @@ class Conductor:
                 container=container,
                 image_digest=facts.digest,
                 boot_id=self._boot_id,
+                gpus=share.gpus,
             )
         work = self._state.work / container
         uid = self._engine.cell_uid
@@ -125,9 +128,10 @@ class Conductor:
             facts.digest or image,
             spec.owner,
             work,
-            cores,
+            share.threads,
             spec.limits.cpus,
-            memory_bytes,
+            share.limit_bytes,
+            share.gpus,
         )
         self._engine.create(plan)
         starter = Starter(self._engine, container)
@@ -290,6 +294,14 @@ def _require_env(attempt: Attempt) -> None:
             f"the values of {', '.join(absent)} are gone with a restart of the host;"
             " run the cell again"
         )
+
+
+def _require_gpus(attempt: Attempt, share: Share) -> None:
+    """Refuse a cell whose GPUs have gone since its host was asked for them."""
+    asked = attempt.record.spec.limits.gpus or 0
+    if asked > len(share.gpus) or (asked and not share.gpus):
+        there = f"the host has {len(share.gpus) or 'none'} that cells can use"
+        raise EngineError(f"the cell asks for GPUs, but {there}; see `%remote hosts NAME`")
 
 
 def _stopped_state(cause: EndCause) -> RunState:

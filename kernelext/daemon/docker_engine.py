@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from kernelext.daemon.docker_api import DockerAPI, DockerError, plain_log
+from kernelext.daemon.docker_gpus import device_requests, find_gpus, is_without_runtime
 from kernelext.daemon.engine import PROBE, THREAD_VARIABLES, ContainerPlan, ContainerStatus
+from kernelext.daemon.gpus import NO_RUNTIME, GpuFinding
 from kernelext.errors import EngineError, ImageNotFound
 from kernelext.models import HOME_DIR, ImageFacts
 
@@ -61,11 +63,24 @@ class DockerEngine:
         self._own_container = own_container
         self._facts_path = state_dir / "images.json"
         self._facts_lock = threading.Lock()
+        self._gpus: GpuFinding | None = None
 
     def capacity(self) -> tuple[int, int]:
         """Return the machine's cores and memory in bytes."""
         info = self._api.call("GET", "/info")
         return int(info["NCPU"]), int(info["MemTotal"])
+
+    def gpus(self, *, again: bool = False) -> GpuFinding:
+        """Return the GPUs that the engine gives to containers."""
+        if self._gpus is None or again:
+            name = f"kernelext-gpus-{secrets.token_hex(4)}"
+            config = {
+                "Image": self._default_image,
+                "Labels": self._labels(name, ""),
+                "HostConfig": _hardened(),
+            }
+            self._gpus = find_gpus(self._api, name, config)
+        return self._gpus
 
     def default_image(self) -> str:
         """Return the daemon's own image."""
@@ -163,6 +178,9 @@ class DockerEngine:
             "LOGNAME": "kernelext",
             **dict.fromkeys(THREAD_VARIABLES, str(plan.cores)),
         }
+        if self.gpus().gpus and not plan.gpus:
+            # An image may name all, which an engine obeys whose default runtime is NVIDIA's.
+            environment["NVIDIA_VISIBLE_DEVICES"] = "void"
         limits: dict[str, Any] = {}
         if plan.memory_bytes:
             limits = {"Memory": plan.memory_bytes, "MemorySwap": plan.memory_bytes}
@@ -185,6 +203,7 @@ class DockerEngine:
                 ],
                 **_hardened(),
                 **limits,
+                "DeviceRequests": device_requests(plan.gpus),
             },
         }
         try:
@@ -197,6 +216,9 @@ class DockerEngine:
         try:
             self._api.call("POST", f"/containers/{name}/start")
         except DockerError as exc:
+            if is_without_runtime(str(exc)):  # it was there when the daemon began
+                self._gpus = GpuFinding(problem=NO_RUNTIME)
+                raise EngineError(NO_RUNTIME) from exc
             raise EngineError(f"the Docker engine does not start a container: {exc}") from exc
 
     def status(self, name: str) -> ContainerStatus | None:

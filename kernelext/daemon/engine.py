@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from kernelext.daemon.gpus import GpuFinding
 from kernelext.models import ImageFacts
 
 THREAD_VARIABLES = (
@@ -38,6 +39,8 @@ class ContainerPlan:
     cores : int
         Threads that numeric libraries are to use.
     cpus, memory_bytes : limits, None for none
+    gpus : tuple of str
+        Ids of the GPUs that it may use, and no other.
     """
 
     name: str
@@ -47,6 +50,7 @@ class ContainerPlan:
     cores: int
     cpus: float | None = None
     memory_bytes: int | None = None
+    gpus: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,9 @@ class Engine(Protocol):
 
     def capacity(self) -> tuple[int, int]:
         """Return the machine's cores and memory in bytes."""
+
+    def gpus(self, *, again: bool = False) -> GpuFinding:
+        """Return the GPUs that cells may use: looked for once, or now if `again`."""
 
     def default_image(self) -> str:
         """Return the image of a cell that names none."""

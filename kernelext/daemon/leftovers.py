@@ -22,7 +22,7 @@ def clear_leftovers(state: StateDir, attempts: Attempts, engine: Engine, code: s
         if attempt.state is RunState.STARTING:
             engine.remove(attempt.record.container)
             shutil.rmtree(attempts.work(attempt), ignore_errors=True)
-            attempts.change(attempt, state=RunState.QUEUED, container="")
+            attempts.change(attempt, state=RunState.QUEUED, container="", gpus=())
     used = {attempt.record.container for attempt in attempts.living()}
     for container in engine.containers():
         if container not in used:

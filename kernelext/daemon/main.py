@@ -18,6 +18,7 @@ from typing import IO, Any
 from kernelext.daemon.adopted import ProcessRecords
 from kernelext.daemon.attempts import Attempts
 from kernelext.daemon.blobs import BlobStore
+from kernelext.daemon.capacity import Capacity
 from kernelext.daemon.conductor import Conductor
 from kernelext.daemon.docker_engine import DockerEngine
 from kernelext.daemon.engine import Engine
@@ -99,9 +100,8 @@ def _run(options: argparse.Namespace, state: StateDir, engine: Engine) -> None:
     blobs = BlobStore(state)
     identity = Identity(options.code, _boot_id())
     conductor = Conductor(state, attempts, blobs, engine, pulse, identity.boot_id)
-    cores, memory_bytes = engine.capacity()
-    limits: dict[str, Any] = {"cores": cores, "memory_bytes": memory_bytes, "slots": options.slots}
-    queue = Queue(attempts, conductor, pulse, **limits)
+    capacity = Capacity(*engine.capacity(), options.slots)
+    queue = Queue(attempts, conductor, engine, pulse, capacity)
     server = Server(state, attempts, pulse, options.idle_s)
     rooms = Rooms(attempts, blobs, conductor, engine, queue, pulse)
     service = Service(identity, rooms, server.retire)

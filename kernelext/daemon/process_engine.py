@@ -17,6 +17,7 @@ from pathlib import Path
 
 from kernelext.daemon.adopted import ProcessRecords
 from kernelext.daemon.engine import PROBE, THREAD_VARIABLES, ContainerPlan, ContainerStatus
+from kernelext.daemon.gpus import GpuFinding, process_gpus
 from kernelext.errors import EngineError
 from kernelext.models import HOME_DIR, ImageFacts
 
@@ -55,11 +56,18 @@ class ProcessEngine:
         self._plans: dict[str, ContainerPlan] = {}
         self._ended: Callable[[], None] = lambda: None
         self._facts: ImageFacts | None = None
+        self._gpus: GpuFinding | None = None
 
     def capacity(self) -> tuple[int, int]:
         """Return the machine's cores and memory in bytes."""
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         return len(os.sched_getaffinity(0)), memory
+
+    def gpus(self, *, again: bool = False) -> GpuFinding:
+        """Return the GPUs that the notebook could use."""
+        if self._gpus is None or again:
+            self._gpus = GpuFinding(process_gpus(os.environ.get("CUDA_VISIBLE_DEVICES")))
+        return self._gpus
 
     def default_image(self) -> str:
         """Return nothing: there are no images."""
@@ -99,6 +107,7 @@ class ProcessEngine:
             **kept,
             "HOME": str(plan.work / HOME_DIR),
             **dict.fromkeys(THREAD_VARIABLES, str(plan.cores)),
+            **self._gpu_variables(plan.gpus),
         }
         with (plan.work / "console").open("wb") as console:
             process = subprocess.Popen(
@@ -113,6 +122,12 @@ class ProcessEngine:
         self._records.add(name, process.pid, cgroup)
         self._processes[name] = process
         threading.Thread(target=self._wait, args=(process, cgroup), daemon=True).start()
+
+    def _gpu_variables(self, chosen: tuple[str, ...]) -> dict[str, str]:
+        if not self.gpus().gpus:
+            return {}
+        # Numbered as `nvidia-smi` does; none for a cell that has none, else it could take all.
+        return {"CUDA_VISIBLE_DEVICES": ",".join(chosen), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
     def _wait(self, process: subprocess.Popen[bytes], cgroup: Path | None) -> None:
         process.wait()

@@ -3,133 +3,101 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 
 from kernelext.daemon.attempts import Attempt, Attempts
+from kernelext.daemon.capacity import Capacity, Share
 from kernelext.daemon.conductor import Conductor
+from kernelext.daemon.engine import Engine
 from kernelext.daemon.pulse import Pulse
-from kernelext.models import AttemptId, HostFacts, RunState
+from kernelext.models import HostFacts, RunState
 
 LOOK_S = 1.0
 
 
-@dataclass(frozen=True)
-class Share:
-    """What of the machine one attempt occupies."""
-
-    cores: float
-    memory_bytes: int
-
-
 class Queue:
-    """Starts attempts in the order they came, as far as cores and memory go.
+    """Starts attempts in the order they came, as far as cores, memory and GPUs go.
 
     Parameters
     ----------
-    cores, memory_bytes : int
-        The machine's.
-    slots : int or None
-        How many one-core attempts may run side by side; None: one a core.
+    attempts : Attempts
+    conductor : Conductor
+    engine : Engine
+        Says which GPUs there are.
+    pulse : Pulse
+    capacity : Capacity
     """
 
     def __init__(
         self,
         attempts: Attempts,
         conductor: Conductor,
+        engine: Engine,
         pulse: Pulse,
-        *,
-        cores: int,
-        memory_bytes: int,
-        slots: int | None,
+        capacity: Capacity,
     ) -> None:
         self._attempts = attempts
         self._conductor = conductor
+        self._engine = engine
         self._pulse = pulse
-        self._machine_cores = cores
-        self._slots = slots or cores
-        self._memory_bytes = memory_bytes
-        self._taken: dict[AttemptId, Share] = {}
+        self._capacity = capacity
 
     def begin(self) -> None:
         """Go on with what an earlier daemon left, then serve the queue in a thread."""
+        self._look_for_gpus()
         for attempt in self._attempts.living():
             if attempt.state is RunState.RUNNING:
-                self._occupy(attempt)
-                self._spawn(attempt, resumed=True)
+                self._capacity.keep(attempt.id, attempt.record.spec, attempt.record.gpus)
+                self._spawn(attempt, None)
         threading.Thread(target=self._serve, name="queue", daemon=True).start()
 
-    def facts(self, boot_id: str, engine: str) -> HostFacts:
-        """Describe the host."""
+    def facts(self, boot_id: str, *, again: bool = False) -> HostFacts:
+        """Describe the host; if `again`, after a new look for GPUs that could not be used."""
         living = self._attempts.living()
         queued = sum(attempt.state is RunState.QUEUED for attempt in living)
+        if again and self._engine.gpus().problem:
+            self._engine.gpus(again=True)
+        found = self._engine.gpus()
         return HostFacts(
             boot_id,
-            engine,
-            self._machine_cores,
-            self._memory_bytes,
-            self._slots,
+            self._engine.name,
+            self._capacity.cores,
+            self._capacity.memory_bytes,
+            self._capacity.slots,
             len(living) - queued,
             queued,
+            tuple(gpu.name for gpu in found.gpus),
+            found.problem,
         )
+
+    def _look_for_gpus(self) -> None:
+        self._capacity.gpus = [gpu.id for gpu in self._engine.gpus().gpus]
 
     def _serve(self) -> None:
         while True:
             seen = self._pulse.count
+            self._look_for_gpus()
             for attempt in self._attempts.living():
-                if attempt.state is not RunState.QUEUED or attempt.id in self._taken:
+                if attempt.state is not RunState.QUEUED or self._capacity.has(attempt.id):
                     continue
                 with self._pulse:
-                    if not self._fits(self._share(attempt)):
-                        break  # first come, first served
-                    self._occupy(attempt)
-                self._spawn(attempt, resumed=False)
+                    share = self._capacity.take(attempt.id, attempt.record.spec)
+                if share is None:
+                    break  # first come, first served
+                self._spawn(attempt, share)
             self._pulse.wait(seen, LOOK_S)
 
-    def _share(self, attempt: Attempt) -> Share:
-        spec = attempt.record.spec
-        limits = spec.limits
-        if spec.whole_host:
-            return Share(self._slots, limits.memory_bytes or self._memory_bytes)
-        cores = limits.cpus or 1.0
-        default_memory = int(self._memory_bytes * min(1.0, cores / self._slots))
-        return Share(cores, limits.memory_bytes or default_memory)
+    def _spawn(self, attempt: Attempt, share: Share | None) -> None:
+        """Conduct an attempt in a thread; without a share it is one that runs already."""
 
-    def _fits(self, share: Share) -> bool:
-        if not self._taken:
-            return True  # what is larger than the machine is refused by the engine itself
-        cores = sum(each.cores for each in self._taken.values())
-        memory = sum(each.memory_bytes for each in self._taken.values())
-        return (
-            cores + share.cores <= self._slots and memory + share.memory_bytes <= self._memory_bytes
-        )
-
-    def _occupy(self, attempt: Attempt) -> None:
-        self._taken[attempt.id] = self._share(attempt)
-
-    def _spawn(self, attempt: Attempt, *, resumed: bool) -> None:
         def conduct() -> None:
             try:
-                if resumed:
+                if share is None:
                     self._conductor.resume(attempt)
                 else:
-                    self._conductor.conduct(attempt, self._threads(attempt), self._memory(attempt))
+                    self._conductor.conduct(attempt, share)
             finally:
                 with self._pulse:
-                    self._taken.pop(attempt.id, None)
+                    self._capacity.give_back(attempt.id)
                     self._pulse.beat()
 
         threading.Thread(target=conduct, name=f"attempt-{attempt.id}", daemon=True).start()
-
-    def _threads(self, attempt: Attempt) -> int:
-        """Threads for numeric libraries: the cores of the slot."""
-        spec = attempt.record.spec
-        if spec.limits.cpus:
-            return max(1, int(spec.limits.cpus))
-        return self._machine_cores if spec.whole_host else 1
-
-    def _memory(self, attempt: Attempt) -> int | None:
-        """Return the memory limit: what was asked for, else a fold's part of the machine."""
-        spec = attempt.record.spec
-        if spec.limits.memory_bytes or spec.whole_host:
-            return spec.limits.memory_bytes
-        return self._taken[attempt.id].memory_bytes

@@ -117,7 +117,7 @@ class Service:
                 f"the daemon speaks protocol {PROTOCOL_VERSION}, the client"
                 f" {header.get('protocol')}"
             )
-        facts = self._queue.facts(self._identity.boot_id, self._engine.name)
+        facts = self._queue.facts(self._identity.boot_id)
         return {
             "protocol": PROTOCOL_VERSION,
             "code": self._identity.code,
@@ -126,7 +126,7 @@ class Service:
         }, b""
 
     def _facts(self, _: Header, __: bytes) -> Answer:
-        return {"facts": to_json(self._queue.facts(self._identity.boot_id, self._engine.name))}, b""
+        return {"facts": to_json(self._queue.facts(self._identity.boot_id, again=True))}, b""
 
     def _image(self, header: Header, _: bytes) -> Answer:
         image = header.get("image") or self._engine.default_image()

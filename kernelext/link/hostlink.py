@@ -43,6 +43,7 @@ class HostLink(StandingLink):
         self.known: set[str] = set()
         self._followers: dict[AttemptId, Push] = {}
         self._images: dict[str, ImageFacts] = {}
+        self._said: set[str] = set()
         self._owed: dict[AttemptId, Header] = {}  # deletions that the host has not confirmed
         self._paying: set[Future[Frame]] = set()
 
@@ -171,6 +172,12 @@ class HostLink(StandingLink):
             answer = control.send(self._owed[attempt])
             self._paying.add(answer)
             answer.add_done_callback(settle)
+
+    def says_once(self, sentence: str) -> bool:
+        """Whether a sentence about this host is new to the user of this process."""
+        is_new = sentence not in self._said
+        self._said.add(sentence)
+        return is_new
 
     def refresh(self) -> HostFacts:
         """Ask how the host does now."""

@@ -90,6 +90,8 @@ class FoldGrid:
             self._take_state(self._rows[update.fold], update)
         elif isinstance(update, FoldEnded):
             self._take_end(update)
+        elif isinstance(update, HostSaid) and update.word == "note":
+            sys.stderr.write(f"{update.host}: {update.detail}\n")
         elif isinstance(update, HostSaid):
             self._take_word(update)
         if time.monotonic() - self._drawn_s >= REFRESH_S and self._is_live:

@@ -78,5 +78,7 @@ class RunPlan:
     @property
     def whole_host(self) -> bool:
         """Whether a fold occupies all of its host: a plain cell does, unless it says less."""
-        asks_for_less = self.limits.cpus is not None or self.limits.memory_bytes is not None
+        limits = self.limits
+        asks_for_less = limits.cpus is not None or limits.memory_bytes is not None
+        asks_for_less = asks_for_less or (limits.gpus or 0) > 0
         return self.kind == "remote" and not asks_for_less

@@ -13,7 +13,7 @@ from kernelext.history import History, RunRow
 from kernelext.link import HostLink, LinkPool
 from kernelext.models import AttemptEnd, EndCause, HostFacts, RunState
 from kernelext.runs.desk import Desk
-from kernelext.runs.placing import place, slots_of
+from kernelext.runs.placing import place, require_gpus, slots_of
 from kernelext.runs.plan import RunPlan
 from kernelext.runs.results import FoldResult
 from kernelext.runs.sending import Encoder
@@ -125,6 +125,7 @@ class Run:
                 self._history.touch_host(
                     link.host.name, kind, link.host.source, time.time(), vars(facts)
                 )
+                self._look_at_gpus(link, facts)
             except KernelExtError as exc:
                 errors[link.host.name] = exc
             except TimeoutError as exc:
@@ -146,6 +147,15 @@ class Run:
         for name, error in errors.items():
             self._updates.put(HostSaid(name, "left out", str(error)))
         return usable
+
+    def _look_at_gpus(self, link: HostLink, facts: HostFacts) -> None:
+        """Refuse a host without the GPUs asked for; say once which GPUs nobody can use."""
+        if self.plan.limits.gpus:
+            if facts.gpu_problem:
+                facts = link.refresh()  # it may have been mended since
+            require_gpus(link.host.name, facts, self.plan.limits)
+        elif facts.gpu_problem and link.says_once(facts.gpu_problem):
+            self._updates.put(HostSaid(link.host.name, "note", facts.gpu_problem))
 
     def _slots(self, link: HostLink) -> int:
         assert link.facts is not None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kernelext.errors import OptionError
 from kernelext.hosts import parse_duration_s, parse_size_bytes
-from kernelext.models import Limits
+from kernelext.models import ALL_GPUS, Limits
 from kernelext.verbs.parsing import Parser, split_line, split_names
 
 MAX_FOLDS = 10_000
@@ -83,6 +83,7 @@ def cell_parser(kind: str) -> Parser:
     parser.add_argument("--image", metavar="IMG", help="container image")
     parser.add_argument("--cpus", metavar="N", type=float, help="cores of a fold")
     parser.add_argument("--memory", metavar="SIZE", help="memory limit of a fold, as 8g or 500m")
+    parser.add_argument("--gpus", metavar="N|all", help="GPUs of a fold, its own while it runs")
     parser.add_argument("--env", metavar="NAMES", help="environment variables to pass on")
     parser.add_argument("--timeout", metavar="TIME", help="stop a fold after this, as 90s or 2h")
     parser.add_argument("--name", metavar="NAME", help="what the run is called in the history")
@@ -127,10 +128,25 @@ def parse_cell_options(kind: str, line: str) -> CellOptions:
             cpus=found.cpus,
             memory_bytes=parse_size_bytes(found.memory) if found.memory else None,
             timeout_s=parse_duration_s(found.timeout) if found.timeout else None,
+            gpus=parse_gpus(found.gpus) if found.gpus else None,
         ),
         env=split_names(found.env or ""),
         name=found.name,
     )
+
+
+def parse_gpus(text: str) -> int:
+    """Read a number of GPUs, or `all`.
+
+    Raises
+    ------
+    OptionError
+    """
+    if text == "all":
+        return ALL_GPUS
+    if not (text.isascii() and text.isdigit() and len(text) <= 4):
+        raise OptionError(f"--gpus {text} cannot be; it is a number of GPUs, as 1, or all")
+    return int(text)
 
 
 def parse_folds(text: str) -> tuple[int, ...]:

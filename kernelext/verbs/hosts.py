@@ -40,15 +40,24 @@ def _address(context: Context, host: HostConfig) -> str:
 
 def _connected(context: Context, names: list[str]) -> str:
     rows = []
+    notes = []
     for name in names:
         link = context.links.get(context.host(name))
         try:
             link.connect()
             facts = link.refresh()
         except KernelExtError as exc:
-            rows.append([name, "-", "-", "-", "-", str(exc)])
+            rows.append([name, "-", "-", "-", "-", "-", str(exc)])
             continue
         memory = f"{facts.memory_bytes / 1024**3:.0f} GB"
         busy = f"{facts.running} running, {facts.queued} queued"
-        rows.append([name, str(facts.cores), memory, str(facts.slots), facts.engine, busy])
-    return text_table(["HOST", "CORES", "MEMORY", "SLOTS", "ENGINE", "STATE"], rows)
+        gpus, slots = _counted(facts.gpus), str(facts.slots)
+        rows.append([name, str(facts.cores), memory, gpus, slots, facts.engine, busy])
+        if facts.gpu_problem:
+            notes.append(f"{name}: {facts.gpu_problem}")
+    head = ["HOST", "CORES", "MEMORY", "GPUS", "SLOTS", "ENGINE", "STATE"]
+    return "\n".join([text_table(head, rows), *notes])
+
+
+def _counted(gpus: tuple[str, ...]) -> str:
+    return ", ".join(f"{gpus.count(name)} x {name}" for name in dict.fromkeys(gpus)) or "none"

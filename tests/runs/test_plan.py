@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kernelext.models import HostConfig, Limits
+from kernelext.models import ALL_GPUS, HostConfig, Limits
 from kernelext.runs import RunPlan
 
 
@@ -19,6 +19,9 @@ def plan(kind: str = "remote", **fields: object) -> RunPlan:
         ("remote", Limits(timeout_s=5), True),
         ("remote", Limits(cpus=1), False),
         ("remote", Limits(memory_bytes=1), False),
+        ("remote", Limits(gpus=1), False),
+        ("remote", Limits(gpus=0), True),
+        ("remote", Limits(gpus=ALL_GPUS), True),
         ("folds", Limits(), False),
     ],
 )

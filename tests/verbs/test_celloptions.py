@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kernelext.errors import OptionError
+from kernelext.models import ALL_GPUS
 from kernelext.verbs.celloptions import parse_cell_options, parse_folds
 from kernelext.verbs.parsing import HelpShown
 
@@ -36,6 +37,14 @@ def test_nothing_given_leaves_it_to_the_cell_and_the_file() -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "gpus"),
+    [("", None), ("--gpus 0", 0), ("--gpus 2", 2), ("--gpus all", ALL_GPUS)],
+)
+def test_gpus_are_a_number_or_all(line: str, gpus: int | None) -> None:
+    assert parse_cell_options("remote", line).limits.gpus == gpus
+
+
+@pytest.mark.parametrize(
     ("kind", "line", "part"),
     [
         ("remote", "a --on b", "given twice"),
@@ -44,6 +53,9 @@ def test_nothing_given_leaves_it_to_the_cell_and_the_file() -> None:
         ("remote", "--cpus 0", "--cpus"),
         ("remote", "--cpus many", "--cpus"),
         ("remote", "--timeout soon", "soon"),
+        ("remote", "--gpus some", "--gpus some cannot be"),
+        ("remote", "--gpus=-1", "--gpus -1 cannot be"),
+        ("remote", "--gpus 1.5", "--gpus 1.5 cannot be"),
         ("remote", "--wrong", "--help"),
         ("remote", "'open", "cannot be read"),
         ("folds", "", "--help"),
