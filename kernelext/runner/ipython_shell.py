@@ -17,6 +17,7 @@ from traitlets.config import Config
 from kernelext.events import json_body
 from kernelext.runner.channel import EventChannel
 from kernelext.runner.failure import failure_content
+from kernelext.runner.semicolon import hides_result
 
 CELL_NUMBER = re.compile(r"In\[(\d+)\]")
 
@@ -48,6 +49,11 @@ class EventHook(DisplayHook):  # type: ignore[misc]
     """Sends the last expression's value as an event."""
 
     channel: EventChannel
+    is_quiet = False
+
+    def quiet(self) -> bool:
+        """Tell whether the cell hides its last value."""
+        return self.is_quiet
 
     def write_output_prompt(self) -> None:
         """Leave the prompt to the notebook."""
@@ -103,6 +109,7 @@ class IPythonShell:
         number = CELL_NUMBER.search(filename)
         if number is not None:  # tracebacks name the cell by it
             self._shell.execution_count = int(number[1])
+        self._shell.displayhook.is_quiet = hides_result(source)
         outcome = self._shell.run_cell(source, store_history=False)
         error = outcome.error_before_exec or outcome.error_in_exec
         if error is None:

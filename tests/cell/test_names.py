@@ -269,10 +269,24 @@ def test_cell_exports_its_public_names() -> None:
     assert cell.__all__ == ["CellNames", "reach", "read_cell"]
 
 
-def test_read_cell_flags_star_import() -> None:
-    assert read_cell("from a import *").has_star_import
-    assert not read_cell("from a import b").has_star_import
-    assert read_cell("x = 1") == CellNames((), ("x",), (), ())
+def test_read_cell_of_a_star_import_lists_none_of_its_names() -> None:
+    assert read_cell("from a import *") == CellNames((), (), (), ("a",))
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("y = eval('a + b.c')", ("a", "b", "c")),
+        ("exec(f'{n} = k')", ("k",)),
+        ("y = globals()['größe']", ("größe",)),
+        ("y = model.eval('a')", ()),
+        ("y = 'a'", ()),
+    ],
+)
+def test_read_cell_finds_the_words_that_texts_may_look_up(
+    source: str, words: tuple[str, ...]
+) -> None:
+    assert read_cell(source).spelled == words
 
 
 @pytest.mark.parametrize(
