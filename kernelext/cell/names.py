@@ -40,6 +40,8 @@ class CellNames:
     spelled : tuple of str
         The words of the cell's texts, in which `eval`, `globals()` and the like may name
         variables; empty where the cell reads none of these.
+    magic : str
+        The first line that needs IPython, as a message names it; empty for none.
     """
 
     inputs: tuple[str, ...]
@@ -47,6 +49,7 @@ class CellNames:
     changed: tuple[str, ...]
     imports: tuple[str, ...]
     spelled: tuple[str, ...] = ()
+    magic: str = ""
 
 
 def read_cell(source: str) -> CellNames:
@@ -55,7 +58,7 @@ def read_cell(source: str) -> CellNames:
     Parameters
     ----------
     source : str
-        The cell's Python, without its `%%remote` line.
+        The cell without its `%%remote` line; magics and shell lines are read too.
 
     Returns
     -------
@@ -66,7 +69,7 @@ def read_cell(source: str) -> CellNames:
     Raises
     ------
     CellSyntaxError
-        The text is not plain Python.
+        The text is no Python, or a magic makes no sense on another machine.
 
     Examples
     --------
@@ -76,15 +79,16 @@ def read_cell(source: str) -> CellNames:
     >>> names.outputs, names.changed, names.imports
     (('json', 'model'), ('scores',), ('json',))
     """
-    tree = parse(source)
+    tree, plain = parse(source)
     from_imports = [node for node in import_statements(tree) if isinstance(node, ast.ImportFrom)]
-    reader = _read(tree, from_imports, has_walrus=":=" in source)
+    reader = _read(tree, from_imports, has_walrus=":=" in plain.text)
     return CellNames(
         inputs=_in_order(reader.facts.read),
         outputs=_in_order(_kept(reader)),
         changed=_in_order(reader.facts.changed),
         imports=imported_modules(tree),
         spelled=() if LOOKUPS.isdisjoint(reader.facts.read) else _words_of_texts(tree),
+        magic=plain.first_magic,
     )
 
 

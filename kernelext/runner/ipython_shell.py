@@ -74,6 +74,9 @@ class CellShell(InteractiveShell):  # type: ignore[misc]
 
     failure: dict[str, Any] | None = None
 
+    def enable_gui(self, gui: str | None = None) -> None:
+        """Start no event loop: `%matplotlib inline` asks for none."""
+
     def _showtraceback(self, _: Any, evalue: BaseException, stb: list[str]) -> None:
         lines = [line for part in stb for line in part.split("\n")]
         self.failure = failure_content(evalue, lines)
@@ -110,10 +113,16 @@ class IPythonShell:
         if number is not None:  # tracebacks name the cell by it
             self._shell.execution_count = int(number[1])
         self._shell.displayhook.is_quiet = hides_result(source)
-        outcome = self._shell.run_cell(source, store_history=False)
+        outcome = self._shell.run_cell(_from_cell_magic(source), store_history=False)
         error = outcome.error_before_exec or outcome.error_in_exec
         if error is None:
             if self._shell.failure:  # of a repr, say: the cell goes on
                 sys.stderr.write("\n".join(self._shell.failure["traceback"]) + "\n")
             return None
         return self._shell.failure or failure_content(error)
+
+
+def _from_cell_magic(source: str) -> str:
+    """Drop the line that stands for `%%remote` before a cell magic, which has to come first."""
+    first, _, rest = source.partition("\n")
+    return rest if first.startswith("# %%") and rest.lstrip().startswith("%%") else source
