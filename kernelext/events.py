@@ -17,6 +17,7 @@ progress        done, total, metrics
 value           ref (a `ValueRef`), or name and left (why it stays); body: the joined chunks
                 when they are small, else empty and the chunks lie in the attempt's values/
 changed         names: inputs that the cell changed and that stay on the host
+deleted         names: inputs that the cell deleted, and that are to go at home too
 finished        ok: the cell's process has said all that it has to say
 exit            an `AttemptEnd`; nothing follows
 ==============  =========================================================================

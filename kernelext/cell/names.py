@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 
 from kernelext.cell.definitions import DEFINITIONS
 from kernelext.cell.expressions import EXPRESSIONS
 from kernelext.cell.imports import import_statements, imported_modules
-from kernelext.cell.reader import Handler, Position, Reader
+from kernelext.cell.reader import LOOKUPS, Handler, Position, Reader
 from kernelext.cell.scopes import Scope, ScopeKind, collect_bindings
 from kernelext.cell.source import parse
 from kernelext.cell.statements import STATEMENTS
@@ -19,6 +20,7 @@ _HANDLERS: dict[type, Handler] = {
     for name, handler in {**EXPRESSIONS, **STATEMENTS, **DEFINITIONS}.items()
     if hasattr(ast, name)
 }
+_WORD = re.compile(r"[^\W\d]\w*")
 
 
 @dataclass(frozen=True)
@@ -35,15 +37,19 @@ class CellNames:
         The inputs that a subscript, attribute or method call may change in place.
     imports : tuple of str
         The top-level modules that the cell imports.
-    has_star_import : bool
-        Whether `from module import *` binds names that `outputs` cannot list.
+    spelled : tuple of str
+        The words of the cell's texts, in which `eval`, `globals()` and the like may name
+        variables; empty where the cell reads none of these.
+    magic : str
+        The first line that needs IPython, as a message names it; empty for none.
     """
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     changed: tuple[str, ...]
     imports: tuple[str, ...]
-    has_star_import: bool = False
+    spelled: tuple[str, ...] = ()
+    magic: str = ""
 
 
 def read_cell(source: str) -> CellNames:
@@ -52,7 +58,7 @@ def read_cell(source: str) -> CellNames:
     Parameters
     ----------
     source : str
-        The cell's Python, without its `%%remote` line.
+        The cell without its `%%remote` line; magics and shell lines are read too.
 
     Returns
     -------
@@ -63,7 +69,7 @@ def read_cell(source: str) -> CellNames:
     Raises
     ------
     CellSyntaxError
-        The text is not plain Python.
+        The text is no Python, or a magic makes no sense on another machine.
 
     Examples
     --------
@@ -73,15 +79,16 @@ def read_cell(source: str) -> CellNames:
     >>> names.outputs, names.changed, names.imports
     (('json', 'model'), ('scores',), ('json',))
     """
-    tree = parse(source)
+    tree, plain = parse(source)
     from_imports = [node for node in import_statements(tree) if isinstance(node, ast.ImportFrom)]
-    reader = _read(tree, from_imports, has_walrus=":=" in source)
+    reader = _read(tree, from_imports, has_walrus=":=" in plain.text)
     return CellNames(
         inputs=_in_order(reader.facts.read),
         outputs=_in_order(_kept(reader)),
         changed=_in_order(reader.facts.changed),
         imports=imported_modules(tree),
-        has_star_import=any(node.names[0].name == "*" for node in from_imports),
+        spelled=() if LOOKUPS.isdisjoint(reader.facts.read) else _words_of_texts(tree),
+        magic=plain.first_magic,
     )
 
 
@@ -100,6 +107,14 @@ def _read(tree: ast.Module, from_imports: list[ast.ImportFrom], *, has_walrus: b
     except RecursionError:
         return _read_roughly(tree)
     return reader
+
+
+def _words_of_texts(tree: ast.Module) -> tuple[str, ...]:
+    words: dict[str, None] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            words.update(dict.fromkeys(_WORD.findall(node.value)))
+    return tuple(words)
 
 
 def _kept(reader: Reader) -> dict[str, Position]:

@@ -27,7 +27,7 @@ MODULE_ATTRIBUTES = frozenset(
         "__spec__",
     )
 )
-# Through these a function is called without its name being read.
+# Through these a name is read that is spelled nowhere but in a text.
 LOOKUPS = frozenset(("__main__", "eval", "exec", "globals", "locals", "vars"))
 
 

@@ -15,12 +15,14 @@ UNREADABLE = (ValueCodecError, ImportError, OSError, RuntimeError, AttributeErro
 
 
 def bind_remote(shell: Any, result: FoldResult) -> None:
-    """Bind every result of the one fold."""
+    """Bind every result of the one fold; names that the cell deleted go."""
     for name, stored in result.values.items():
         try:
             shell.user_ns[name] = decode(stored.ref, stored.source, shell.user_ns)
         except UNREADABLE as exc:
             _say_unread(name, exc, result)
+    for name in result.deleted:
+        shell.user_ns.pop(name, None)
     _say_left(result)
 
 

@@ -85,7 +85,7 @@ class CellMagics:
         shell = self._shell
         cell = Cell(
             # The magic's line too: tracebacks count lines as the notebook shows them.
-            code=f"# %%{options.kind} {line}".rstrip() + f"\n{code}",
+            code=f"# %%{options.kind} {line}".rstrip() + f"\n{_without_indent(code)}",
             # IPython 9 counts on before a cell runs; the prompt's number is the cell's in all.
             filename=f"Cell In[{shell.displayhook.prompt_count}]",
             notebook=shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME"),
@@ -93,6 +93,14 @@ class CellMagics:
             hidden=shell.user_ns_hidden,
         )
         return prepare_run(self._context, cell, options)
+
+
+def _without_indent(code: str) -> str:
+    """Take the first line's indent off all lines, as IPython does with a pasted cell."""
+    lines = code.splitlines(keepends=True)
+    first = next((line for line in lines if line.strip()), "")
+    indent = first[: len(first) - len(first.lstrip(" \t"))]
+    return "".join(line[len(indent) :] if line.startswith(indent) else line for line in lines)
 
 
 def _raise_first(run: Run) -> None:

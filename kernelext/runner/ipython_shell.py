@@ -17,6 +17,7 @@ from traitlets.config import Config
 from kernelext.events import json_body
 from kernelext.runner.channel import EventChannel
 from kernelext.runner.failure import failure_content
+from kernelext.runner.semicolon import hides_result
 
 CELL_NUMBER = re.compile(r"In\[(\d+)\]")
 
@@ -48,6 +49,11 @@ class EventHook(DisplayHook):  # type: ignore[misc]
     """Sends the last expression's value as an event."""
 
     channel: EventChannel
+    is_quiet = False
+
+    def quiet(self) -> bool:
+        """Tell whether the cell hides its last value."""
+        return self.is_quiet
 
     def write_output_prompt(self) -> None:
         """Leave the prompt to the notebook."""
@@ -67,6 +73,9 @@ class CellShell(InteractiveShell):  # type: ignore[misc]
     """IPython's shell, which keeps a cell's error instead of printing it."""
 
     failure: dict[str, Any] | None = None
+
+    def enable_gui(self, gui: str | None = None) -> None:
+        """Start no event loop: `%matplotlib inline` asks for none."""
 
     def _showtraceback(self, _: Any, evalue: BaseException, stb: list[str]) -> None:
         lines = [line for part in stb for line in part.split("\n")]
@@ -103,10 +112,17 @@ class IPythonShell:
         number = CELL_NUMBER.search(filename)
         if number is not None:  # tracebacks name the cell by it
             self._shell.execution_count = int(number[1])
-        outcome = self._shell.run_cell(source, store_history=False)
+        self._shell.displayhook.is_quiet = hides_result(source)
+        outcome = self._shell.run_cell(_from_cell_magic(source), store_history=False)
         error = outcome.error_before_exec or outcome.error_in_exec
         if error is None:
             if self._shell.failure:  # of a repr, say: the cell goes on
                 sys.stderr.write("\n".join(self._shell.failure["traceback"]) + "\n")
             return None
         return self._shell.failure or failure_content(error)
+
+
+def _from_cell_magic(source: str) -> str:
+    """Drop the line that stands for `%%remote` before a cell magic, which has to come first."""
+    first, _, rest = source.partition("\n")
+    return rest if first.startswith("# %%") and rest.lstrip().startswith("%%") else source

@@ -13,6 +13,7 @@ from typing import Any
 from kernelext.events import json_body
 from kernelext.runner.channel import EventChannel
 from kernelext.runner.failure import failure_content
+from kernelext.runner.semicolon import hides_result
 
 RICH_METHODS = {
     "_repr_html_": "text/html",
@@ -73,8 +74,7 @@ class PlainShell:
 
 def _split_last_expression(source: str, filename: str) -> tuple[ast.Module, Any]:
     tree = ast.parse(source, filename)
-    hidden = source.rstrip().endswith(";")
-    if tree.body and isinstance(tree.body[-1], ast.Expr) and not hidden:
+    if tree.body and isinstance(tree.body[-1], ast.Expr) and not hides_result(source):
         last = tree.body.pop()
         return tree, ast.Expression(last.value)  # type: ignore[attr-defined]
     return tree, None

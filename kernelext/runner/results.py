@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import types
 from pathlib import Path
 from typing import Any
 
 from kernelext.errors import ValueCodecError
 from kernelext.models import INLINE_LIMIT_BYTES, VALUES_DIR, RunSpec, ValueRef, to_json
 from kernelext.runner.channel import EventChannel
-from kernelext.values import Encoded, encode, identity, is_immutable
+from kernelext.runner.watched import WatchedInputs
+from kernelext.values import Encoded, encode
 
 STAR = "*"
 
@@ -35,19 +34,12 @@ class Results:
         self._namespace = namespace
         self._channel = channel
         self._values = work / VALUES_DIR
-        self._before: dict[str, str] = {}
+        self._inputs = WatchedInputs(namespace)
         self._at_start = set(namespace)
 
     def note_input(self, ref: ValueRef) -> None:
         """Remember what an input is before the cell has run."""
-        value = self._namespace[ref.name]
-        if is_immutable(value) or isinstance(value, (type, types.FunctionType)):
-            return  # code: its pickle is not the same twice, and cells use it, not change it
-        known = ref.identity
-        if ref.codec == "pickle":  # the same object pickles differently on the two sides
-            with contextlib.suppress(ValueCodecError):
-                known = identity(ref.name, value, self._namespace)
-        self._before[ref.name] = known
+        self._inputs.note(ref)
 
     def begin(self) -> None:
         """Remember which names there are before the cell runs."""
@@ -58,29 +50,23 @@ class Results:
         for name in self._outputs():
             if name in self._namespace:
                 self._send_value(name)
-        changed = [name for name in self._before if self._has_changed(name)]
+        changed = [name for name in self._inputs.changed() if name not in self._spec.outputs]
         if self._spec.compare:
             for name in changed:
                 self._send_value(name)
+            gone = self._inputs.deleted()
+            if gone:
+                self._channel.emit("deleted", {"names": gone})
         elif changed:
             self._channel.emit("changed", {"names": changed})
 
     def _outputs(self) -> list[str]:
-        """List the names to send; ``*`` stands for what a star import has bound."""
+        """List the names to send; ``*`` stands for every new one."""
         names = [name for name in self._spec.outputs if name != STAR]
         if STAR in self._spec.outputs:
             new = self._namespace.keys() - self._at_start - set(names)
             names += sorted(name for name in new if not name.startswith("_"))
         return names
-
-    def _has_changed(self, name: str) -> bool:
-        if name in self._spec.outputs or name not in self._namespace:
-            return False
-        try:
-            found: str = identity(name, self._namespace[name], self._namespace)
-        except ValueCodecError:
-            return True
-        return found != self._before[name]
 
     def _send_value(self, name: str) -> None:
         try:

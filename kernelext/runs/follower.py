@@ -58,6 +58,7 @@ class Follower:
         self._inline: dict[str, bytes] = {}
         self._left: dict[str, str] = {}
         self._changed: tuple[str, ...] = ()
+        self._deleted: tuple[str, ...] = ()
         self._failure: dict[str, object] = {}
         self._fd = -1  # opened with the first byte: a fan-out may be wider than a process's limit
         self._is_over = False
@@ -130,6 +131,8 @@ class Follower:
             self._left[str(event.header["name"])] = str(event.header["left"])
         elif event.kind == "changed":
             self._changed = tuple(str(name) for name in event.header["names"])
+        elif event.kind == "deleted":
+            self._deleted = tuple(str(name) for name in event.header["names"])
         elif event.kind == "error":
             self._failure = event.content()
 
@@ -152,4 +155,13 @@ class Follower:
             for name, ref in self._values.items():
                 path = self.value_path(ref)
                 values[name] = StoredValue(ref, path if path.exists() else self._inline[name])
-        return FoldResult(self.attempt, host, end, values, self._left, self._changed, self._failure)
+        return FoldResult(
+            self.attempt,
+            host,
+            end,
+            values,
+            self._left,
+            changed=self._changed,
+            deleted=self._deleted,
+            failure=self._failure,
+        )

@@ -45,6 +45,8 @@ class RunPlan:
     project_image : str or None
     limits : Limits
     env : mapping of str to str
+    magic : str
+        The cell's first line that needs IPython, as a message names it; empty for none.
     folder : str
         Where in the project the cell runs: POSIX, relative to its root.
     lost_after_s : float
@@ -67,6 +69,7 @@ class RunPlan:
     project_image: str | None = None
     limits: Limits = field(default_factory=Limits)
     env: Mapping[str, str] = field(default_factory=dict)
+    magic: str = ""
     folder: str = "."
     lost_after_s: float = 600.0
 

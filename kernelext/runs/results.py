@@ -34,6 +34,8 @@ class FoldResult:
         Results that cannot travel, and why.
     changed : tuple of str
         Inputs that the cell changed and that stay on the host.
+    deleted : tuple of str
+        Inputs that the cell deleted.
     failure : mapping
         Content of the error event, if the cell raised.
     error : KernelExtError or None
@@ -46,6 +48,7 @@ class FoldResult:
     values: Mapping[str, StoredValue] = field(default_factory=dict)
     left: Mapping[str, str] = field(default_factory=dict)
     changed: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
     failure: Mapping[str, Any] = field(default_factory=dict)
     error: KernelExtError | None = None
 

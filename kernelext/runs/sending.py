@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from kernelext.errors import DaemonError, ValueCodecError
+from kernelext.errors import CellSyntaxError, DaemonError, ValueCodecError
 from kernelext.link import HostLink
 from kernelext.models import INLINE_LIMIT_BYTES, ImageFacts, RunSpec, Task
 from kernelext.runs.plan import RunPlan
@@ -117,12 +117,15 @@ class Sender:
 
         Raises
         ------
+        CellSyntaxError
+            The cell needs IPython, which the image lacks.
         ValueCodecError, BundleError
             Something cannot travel.
         LinkLost
             Call it again: what has arrived is there.
         """
         facts = self._link.image(self._plan.image_on(self._link.host))
+        self._check_magic(facts)
         common = self._encoder.common(facts)
         own = {fold: self._encoder.of_fold(fold, facts) for fold in folds}
         spec = self._spec(common)
@@ -143,6 +146,13 @@ class Sender:
             inline = []
             self._put(lacking, parts)
         raise DaemonError(f"{self._link.host.name} does not keep what it is sent")
+
+    def _check_magic(self, facts: ImageFacts) -> None:
+        if self._plan.magic and "ipython" not in {name.lower() for name in facts.packages}:
+            raise CellSyntaxError(
+                f"{self._plan.magic}, needs IPython, which the image on {self._link.host.name}"
+                " does not have: name an image with IPython by --image, or use plain Python"
+            )
 
     def _spec(self, common: Sequence[Encoded]) -> RunSpec:
         plan = self._plan

@@ -105,7 +105,10 @@ def _pickler_class() -> Any:
                 return reducers.reduce_cached_property(obj)
             if reducers.is_file(obj):
                 return reducers.reduce_file(obj)
-            return super().reducer_override(obj)
+            reduced = super().reducer_override(obj)
+            if isinstance(obj, type) and "__slots__" in vars(obj):
+                return reducers.with_slots(reduced, obj)
+            return reduced
 
     return Pickler
 

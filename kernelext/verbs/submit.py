@@ -74,6 +74,7 @@ def _plan(context: Context, cell: Cell, options: CellOptions) -> tuple[RunPlan, 
         kind=options.kind,
         title=options.name or _title(cell.code),
         code=cell.code,
+        magic=names.magic,
         filename=cell.filename,
         owner=settings.owner,
         hosts=hosts,
@@ -111,7 +112,7 @@ def _inputs(cell: Cell, names: CellNames, options: CellOptions) -> dict[str, obj
             raise OptionError(f"--in names {', '.join(absent)}, which the notebook does not have")
         wanted = options.inputs
     else:
-        wanted = tuple(name for name in names.inputs if name in own)
+        wanted = tuple(name for name in (*names.inputs, *names.spelled) if name in own)
     found = {name: own[name] for name in reach(wanted, cell.namespace) if name in own}
     if options.kind == "folds":
         found.pop("fold", None)
@@ -119,8 +120,8 @@ def _inputs(cell: Cell, names: CellNames, options: CellOptions) -> dict[str, obj
 
 
 def _outputs(names: CellNames) -> tuple[str, ...]:
-    """Return the names that the cell binds; only its host knows those of a star import."""
-    return (*names.outputs, "*") if names.has_star_import else names.outputs
+    """Return the names that the cell binds; only its host knows what `exec` and `import *` do."""
+    return (*names.outputs, "*")
 
 
 def _snapshot(context: Context, settings: Settings, notebook: str | None) -> Snapshot | None:
