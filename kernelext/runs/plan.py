@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kernelext.bundle import Snapshot
+from kernelext.bundle import Baseline, Snapshot
 from kernelext.models import HostConfig, Limits
 
 
@@ -47,6 +47,8 @@ class RunPlan:
     env : mapping of str to str
     folder : str
         Where in the project the cell runs: POSIX, relative to its root.
+    baseline : Baseline or None
+        Of the folders into which changed files come home; None where nothing comes.
     lost_after_s : float
     """
 
@@ -68,6 +70,7 @@ class RunPlan:
     limits: Limits = field(default_factory=Limits)
     env: Mapping[str, str] = field(default_factory=dict)
     folder: str = "."
+    baseline: Baseline | None = None
     lost_after_s: float = 600.0
 
     def image_on(self, host: HostConfig) -> str:
