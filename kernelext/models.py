@@ -21,6 +21,8 @@ PROJECT_DIR = "project"
 HOME_DIR = "home"
 INPUTS_DIR = "inputs"
 VALUES_DIR = "values"
+INPUT_FOLDER = "data/input"  # of a project: what lies there is only read
+OUTPUT_FOLDERS = ("data/working", "data/output")  # what a cell changes there comes home
 EXIT_DISK_FULL = 74  # a supervisor that cannot write its journal; EX_IOERR of sysexits.h
 
 ALL_GPUS = -1  # of `Limits.gpus`: as many as the host has
@@ -140,6 +142,31 @@ class FileEntry:
 
 
 @dataclass(frozen=True)
+class FileChanges:
+    """What a cell did to the project's files, as its host says.
+
+    Attributes
+    ----------
+    files : tuple of FileEntry
+        New and changed ones, as they are now.
+    left : tuple of (str, str)
+        Paths of what cannot travel, and why.
+    """
+
+    files: tuple[FileEntry, ...] = ()
+    left: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> FileChanges:
+        """Read the JSON form."""
+        files = tuple(FileEntry.from_json(each) for each in data["files"])
+        for chunk in (chunk for entry in files for chunk in entry.chunks):
+            if not DIGEST.fullmatch(chunk.digest) or not 0 < chunk.size_bytes <= CHUNK_BYTES:
+                raise ValueError(f"{chunk} is no chunk of a file")
+        return cls(files, tuple((str(path), str(reason)) for path, reason in data["left"]))
+
+
+@dataclass(frozen=True)
 class ValueRef:
     """A variable's manifest.
 
@@ -251,6 +278,8 @@ class RunSpec:
         Names of environment variables whose values come apart from this.
     folder : str
         Where in the project the cell runs: POSIX, relative to its root.
+    collect : tuple of str
+        Folders of the project whose changed files come home.
     """
 
     run: str
@@ -267,6 +296,7 @@ class RunSpec:
     whole_host: bool = True
     env: tuple[str, ...] = ()
     folder: str = "."
+    collect: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RunSpec:
@@ -275,6 +305,7 @@ class RunSpec:
         fields["inputs"] = tuple(ValueRef.from_json(v) for v in data["inputs"])
         fields["outputs"] = tuple(data["outputs"])
         fields["env"] = tuple(data["env"])
+        fields["collect"] = tuple(data.get("collect", ()))
         fields["limits"] = Limits.from_json(data["limits"])
         if data.get("project"):
             fields["project"] = Chunk.from_json(data["project"])

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -49,6 +49,15 @@ class Snapshot:
         if digest not in self._places:
             raise BundleError(f"no file of the project holds {digest[:12]}")
         return self._read_chunk(*self._places[digest])
+
+    def holds(self, chunk: Chunk) -> bool:
+        """Whether some file has this part."""
+        return chunk.digest in self._places
+
+    def below(self, folders: Iterable[str]) -> dict[str, FileEntry]:
+        """Return the files below some folders, by path."""
+        heads = tuple(f"{folder}/" for folder in folders)
+        return {entry.path: entry for entry in self.files if entry.path.startswith(heads)}
 
     @cached_property
     def _places(self) -> dict[str, tuple[FileEntry, Chunk, int]]:
@@ -107,7 +116,7 @@ def take_snapshot(
     parts = []
     for path, stat in found:
         full = f"{root}/{path}"
-        chunks = cache.chunks(full, stat, now_ns, partial(_chunks, full))
+        chunks = cache.chunks(full, stat, now_ns, partial(file_chunks, full))
         parts.append((path, stat.st_mode & 0o777, chunks))
     return cache.made_of(parts, str(root), lambda: _snapshot(root, parts))
 
@@ -138,7 +147,13 @@ def _walk(folder: str, above: str, rules: IgnoreRules) -> Iterator[tuple[str, os
                 yield path, entry.stat()
 
 
-def _chunks(path: str) -> tuple[Chunk, ...]:
+def file_chunks(path: str) -> tuple[Chunk, ...]:
+    """Read a file and name its parts by their digests.
+
+    Raises
+    ------
+    BundleError
+    """
     chunks = []
     try:
         with Path(path).open("rb") as file:

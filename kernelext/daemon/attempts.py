@@ -15,14 +15,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kernelext.daemon.outputs import Placed
 from kernelext.daemon.pulse import Pulse
 from kernelext.daemon.statedir import StateDir
 from kernelext.daemon.supervision import ask_supervisor
 from kernelext.errors import DaemonError
-from kernelext.models import AttemptEnd, AttemptId, RunSpec, RunState, Task, to_json
+from kernelext.models import (
+    AttemptEnd,
+    AttemptId,
+    FileChanges,
+    RunSpec,
+    RunState,
+    Task,
+    to_json,
+)
 from kernelext.wire import Header
 
 RECORD_NAME = "record.json"
+CHANGES_NAME = "changes.json"
 WORK_NAME = "work"
 
 
@@ -80,6 +90,8 @@ class Attempt:
     stop_asked: str = ""  # an EndCause: someone wants it gone
     control: socket.socket | None = None
     is_unwanted: bool = False  # to be deleted as soon as it has ended
+    placed: Placed = field(default_factory=Placed)
+    changes: bytes = b""  # `FileChanges` as JSON, when it has ended; empty: none
     _closing: threading.Lock = field(default_factory=threading.Lock)
     _asking: threading.Lock = field(default_factory=threading.Lock)
 
@@ -153,6 +165,8 @@ class Attempts:
             attempt = Attempt(attempt_id, record)
             with contextlib.suppress(OSError, ValueError):
                 attempt.env = json.loads(self._secret(attempt_id).read_text())
+            with contextlib.suppress(OSError):
+                attempt.changes = (path.parent / CHANGES_NAME).read_bytes()
             self._known[attempt_id] = attempt
 
     def add(self, spec: RunSpec, task: Task, env: dict[str, str]) -> None:
@@ -184,6 +198,13 @@ class Attempts:
                 with contextlib.suppress(FileNotFoundError):
                     self._secret(attempt.id).unlink()
             self._pulse.beat()
+
+    def keep_changes(self, attempt: Attempt, changes: FileChanges) -> None:
+        """Keep what an attempt has changed, for whoever hears of its end."""
+        if changes.files or changes.left:
+            attempt.changes = json.dumps(to_json(changes), separators=(",", ":")).encode()
+            with contextlib.suppress(OSError):  # the disk may be full: it is in memory too
+                (self._state.attempt(attempt.id) / CHANGES_NAME).write_bytes(attempt.changes)
 
     def get(self, attempt_id: AttemptId) -> Attempt:
         """Return an attempt.

@@ -15,15 +15,17 @@ from kernelext.daemon.attempts import Attempt, Attempts
 from kernelext.daemon.blobs import BlobStore
 from kernelext.daemon.capacity import Share
 from kernelext.daemon.engine import ContainerPlan, ContainerStatus, Engine
+from kernelext.daemon.outputs import changed_files
 from kernelext.daemon.pulse import Pulse
 from kernelext.daemon.starter import Starter
 from kernelext.daemon.statedir import StateDir, open_beneath
 from kernelext.daemon.supervision import JournalReader, connect_supervisor, whole_journal
-from kernelext.daemon.workdir import make_work, place_inputs, place_project
+from kernelext.daemon.workdir import make_work, place_inputs, place_project, project_files
 from kernelext.errors import DaemonError, EngineError, ImageNotFound, KernelExtError
 from kernelext.models import (
     EXIT_DISK_FULL,
     JOURNAL_NAME,
+    PROJECT_DIR,
     AttemptEnd,
     EndCause,
     RunState,
@@ -35,6 +37,8 @@ log = logging.getLogger(__name__)
 LOOK_S = 0.25  # pokes are hints: beside them everything is looked at this often
 STATUS_S = 2.0
 READY_TIMEOUT_S = 120.0
+# Something of the cell may still run, or the disk may have lost what was written last.
+UNSURE_ENDS = (EndCause.INTERNAL, EndCause.ENGINE, EndCause.HOST_LOST)
 EXIT_UNKNOWN = 255  # what an engine says that found a container dead when it started itself
 
 
@@ -137,7 +141,7 @@ class Conductor:
         starter = Starter(self._engine, container)
         place_inputs(work, (*spec.inputs, *attempt.record.task.inputs), self._blobs, uid)
         if spec.project is not None:
-            place_project(work, spec.project, self._blobs, uid)
+            attempt.placed = place_project(work, spec.project, self._blobs, uid, spec.collect)
         starter.join()
         attempt.control = self._wait_ready(attempt, work)
 
@@ -249,6 +253,7 @@ class Conductor:
         if attempt.stop_asked and end.cause in (EndCause.ENGINE, EndCause.INTERNAL):
             cause = EndCause(attempt.stop_asked)
             end = AttemptEnd(_stopped_state(cause), cause)
+        self._collect(attempt, end)
         log.info("attempt.ended id=%s state=%s cause=%s", attempt.id, end.state, end.cause)
         self._attempts.change(attempt, state=end.state, end=end)
         if attempt.is_unwanted:
@@ -264,6 +269,20 @@ class Conductor:
 
         if container:
             threading.Thread(target=clear, name=f"remove-{container}").start()
+
+    def _collect(self, attempt: Attempt, end: AttemptEnd) -> None:
+        """Find the files that the cell has changed, however it ended, if it surely has."""
+        spec = attempt.record.spec
+        work = self._attempts.work(attempt)
+        if end.cause in UNSURE_ENDS or not any(
+            (work / PROJECT_DIR / folder).exists() for folder in spec.collect
+        ):
+            return
+        sent = project_files(spec.project, self._blobs) if spec.project else ()
+        below = tuple(f"{folder}/" for folder in spec.collect)
+        by_path = {entry.path: entry for entry in sent if entry.path.startswith(below)}
+        changes = changed_files(work, spec.collect, by_path, attempt.placed)
+        self._attempts.keep_changes(attempt, changes)
 
 
 def _check_wanted(attempt: Attempt) -> None:

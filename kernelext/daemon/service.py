@@ -12,6 +12,7 @@ from kernelext.daemon.attempts import Attempt, Attempts
 from kernelext.daemon.blobs import BlobStore
 from kernelext.daemon.conductor import Conductor
 from kernelext.daemon.engine import Engine
+from kernelext.daemon.outputs import read_piece
 from kernelext.daemon.pulse import Pulse
 from kernelext.daemon.queue import Queue
 from kernelext.daemon.statedir import SAFE_DIGEST, open_beneath
@@ -81,6 +82,7 @@ class Service:
             "put": self._put,
             "submit": self._submit,
             "get": self._get,
+            "read": self._read,
             "interrupt": self._interrupt,
             "kill": self._kill,
             "release": self._release,
@@ -174,6 +176,15 @@ class Service:
         if len(data) > MAX_BODY_BYTES:
             raise DaemonError(f"the chunk {digest[:12]} is too large")
         return {}, data
+
+    def _read(self, header: Header, _: bytes) -> Answer:
+        attempt = self.attempts.get(AttemptId.from_json(header["attempt"]))
+        path, offset = str(header["path"]), int(header["offset"])
+        size_bytes = min(int(header["size_bytes"]), MAX_BODY_BYTES)
+        try:
+            return {}, read_piece(self.attempts.work(attempt), path, offset, size_bytes)
+        except OSError as exc:
+            raise DaemonError(f"the run left no file {path}") from exc
 
     def _interrupt(self, header: Header, _: bytes) -> Answer:
         attempt = self.attempts.get(AttemptId.from_json(header["attempt"]))

@@ -136,7 +136,8 @@ class Session:
                         "attempt": to_json(attempt_id),
                         "end": to_json(ended),
                         "image_digest": follow.attempt.record.image_digest,
-                    }
+                    },
+                    follow.attempt.changes,
                 )
         return moved
 

@@ -6,13 +6,16 @@ import contextlib
 import functools
 import json
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from kernelext.daemon.blobs import BlobStore
+from kernelext.daemon.outputs import Placed, stamp
 from kernelext.errors import DaemonError
 from kernelext.models import (
     HOME_DIR,
+    INPUT_FOLDER,
     INPUTS_DIR,
     JOURNAL_NAME,
     PROJECT_DIR,
@@ -48,30 +51,73 @@ def place_inputs(work: Path, refs: Iterable[ValueRef], blobs: BlobStore, uid: in
             _own(uid, target)
 
 
-def place_project(work: Path, manifest: Chunk, blobs: BlobStore, uid: int | None) -> None:
-    """Copy the project's files: a cell that writes to one must not write into a blob.
+def place_project(
+    work: Path,
+    manifest: Chunk,
+    blobs: BlobStore,
+    uid: int | None,
+    collect: tuple[str, ...] = (),
+) -> Placed:
+    """Place the project's files; what lies under `data/input` cannot be written.
+
+    Parameters
+    ----------
+    work : Path
+    manifest : Chunk
+    blobs : BlobStore
+    uid : int or None
+        The cell's user, who gets all but `data/input`.
+    collect : tuple of str
+        Folders whose changed files are looked for later.
 
     Raises
     ------
     DaemonError
         When a path of the manifest leaves the project.
     """
-    root = f"{work}/{PROJECT_DIR}"
-    made = {""}
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    folders = _Folders(f"{work}/{PROJECT_DIR}", uid)
+    below = tuple(f"{folder}/" for folder in collect)
+    stamps = {}
     for entry in project_files(manifest, blobs):
-        folder, _, name = entry.path.rpartition("/")
-        if entry.path.startswith("/") or name in ("", ".", "..") or ".." in folder.split("/"):
-            raise DaemonError(f"the path {entry.path!r} leaves the project")
-        _make_folder(root, folder, made, uid)
-        fd = os.open(f"{root}/{entry.path}", flags, 0o600)
-        try:
-            blobs.copy(entry.chunks, fd)
+        target = folders.path_of(entry.path)
+        if _is_input(entry.path):
+            _place_input(entry, target, blobs, uid)
+            continue
+        found = _copy(entry, target, blobs, uid)
+        if entry.path.startswith(below):
+            stamps[entry.path] = stamp(found)
+    return Placed(stamps, time.time_ns())
+
+
+def _is_input(path: str) -> bool:
+    return path == INPUT_FOLDER or path.startswith(f"{INPUT_FOLDER}/")
+
+
+def _place_input(entry: FileEntry, target: str, blobs: BlobStore, uid: int | None) -> None:
+    """Place a file that is only read.
+
+    A cell of another user than the daemon's cannot write to it: it may be the blob itself.
+    """
+    if uid is not None and len(entry.chunks) == 1 and not entry.mode & 0o111:
+        with contextlib.suppress(OSError):  # too many links, or another file system
+            blobs.link(entry.chunks[0], target)
+            return
+    _copy(entry, target, blobs, None)
+    Path(target).chmod(0o444 | (entry.mode & 0o111))
+
+
+def _copy(entry: FileEntry, target: str, blobs: BlobStore, uid: int | None) -> os.stat_result:
+    """Copy a file: a cell that writes to it must not write into a blob."""
+    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        blobs.copy(entry.chunks, fd)
+        if entry.mode & 0o111:
             os.fchmod(fd, 0o600 | (entry.mode & 0o111))
-            if uid is not None:
-                os.fchown(fd, uid, uid)
-        finally:
-            os.close(fd)
+        if uid is not None:
+            os.fchown(fd, uid, uid)
+        return os.fstat(fd)
+    finally:
+        os.close(fd)
 
 
 @functools.lru_cache(maxsize=2)
@@ -80,14 +126,34 @@ def project_files(manifest: Chunk, blobs: BlobStore) -> tuple[FileEntry, ...]:
     return tuple(FileEntry.from_json(each) for each in json.loads(blobs.read(manifest)))
 
 
-def _make_folder(root: str, folder: str, made: set[str], uid: int | None) -> None:
-    if folder not in made:
-        _make_folder(root, folder.rpartition("/")[0], made, uid)
-        target = Path(root, folder)
-        with contextlib.suppress(FileExistsError):
+class _Folders:
+    """Makes the project's folders when the first file of each is placed."""
+
+    def __init__(self, root: str, uid: int | None) -> None:
+        self._root = root
+        self._uid = uid
+        self._made = {""}
+
+    def path_of(self, path: str) -> str:
+        """Return where a file of the manifest is to lie; its folder is there."""
+        folder, _, name = path.rpartition("/")
+        if path.startswith("/") or name in ("", ".", "..") or ".." in folder.split("/"):
+            raise DaemonError(f"the path {path!r} leaves the project")
+        self._make(folder)
+        return f"{self._root}/{path}"
+
+    def _make(self, folder: str) -> None:
+        if folder in self._made:
+            return
+        self._make(folder.rpartition("/")[0])
+        target = Path(self._root, folder)
+        if self._uid is not None and _is_input(folder):
+            target.mkdir(mode=0o755)
+            target.chmod(0o755)  # whatever the umask is
+        else:
             target.mkdir(mode=0o700)
-        _own(uid, target)
-        made.add(folder)
+            _own(self._uid, target)
+        self._made.add(folder)
 
 
 def _own(uid: int | None, *paths: Path) -> None:

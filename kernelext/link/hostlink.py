@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from kernelext.wire import Frame, Header
 
 IMAGE_TIMEOUT_S = 900.0  # the host may have to pull it
 IN_FLIGHT_BYTES = 32 * 1024 * 1024
+IN_FLIGHT_REQUESTS = 256
 FAREWELL_S = 1.0  # for what the host is still to hear when the link is closed
 
 Part = bytes | memoryview
@@ -141,6 +143,28 @@ class HostLink(StandingLink):
         request = {"op": "get", "attempt": to_json(attempt), "digest": digest}
         _, data = self._bulk_client().request(request, timeout_s=600.0)
         return data
+
+    def read(self, attempt: AttemptId, parts: Iterable[tuple[str, int, int]]) -> Iterator[bytes]:
+        """Fetch parts of files of the attempt's project, many in flight, in their order.
+
+        Parameters
+        ----------
+        parts : iterable of (str, int, int)
+            Path, offset and size.
+        """
+        flying: deque[tuple[Future[Frame], int]] = deque()
+        total = 0
+        bulk = self._bulk_client()
+        for path, offset, size in parts:
+            request = {"op": "read", "attempt": to_json(attempt), "path": path}
+            flying.append((bulk.send({**request, "offset": offset, "size_bytes": size}), size))
+            total += size
+            while total > IN_FLIGHT_BYTES or len(flying) > IN_FLIGHT_REQUESTS:
+                answer, size = flying.popleft()
+                total -= size
+                yield bulk.result(answer, timeout_s=600.0)[1]
+        for answer, _ in flying:
+            yield bulk.result(answer, timeout_s=600.0)[1]
 
     def interrupt(self, attempt: AttemptId, timeout_s: float = 10.0) -> None:
         """Send SIGINT to the cell."""

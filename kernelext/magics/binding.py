@@ -52,6 +52,12 @@ def bind_folds(shell: Any, run: Run) -> None:
         _say(f"The cell changed {names} in its folds; `--out {names}` brings that home.")
 
 
+def say_files(run: Run) -> None:
+    """Say what the user has to know of the files that the cell has changed."""
+    for sentence in run.file_notes:
+        _say(f"{sentence}.")
+
+
 def _say_left(result: FoldResult, where: str = "") -> None:
     for name, reason in result.left.items():
         _say(f"{where}{name} stays on {result.host}: {reason}")

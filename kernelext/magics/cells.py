@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kernelext.magics.binding import bind_folds, bind_remote
+from kernelext.magics.binding import bind_folds, bind_remote, say_files
 from kernelext.magics.foldgrid import FoldGrid
 from kernelext.magics.interrupts import run_interruptible
 from kernelext.magics.replay import Replay
@@ -52,6 +52,7 @@ class CellMagics:
             return
         run = self._prepare(options, line, code)
         run_interruptible(run, Replay(self._shell, run))
+        say_files(run)
         result = run.results["0"]
         error = fold_error(result, run.plan.limits)
         if error is not None:
@@ -65,6 +66,7 @@ class CellMagics:
             return
         run = self._prepare(options, line, code)
         run_interruptible(run, FoldGrid(run))
+        say_files(run)
         bind_folds(self._shell, run)
         _raise_first(run)
 

@@ -71,7 +71,7 @@ class FoldGrid:
         self._run = run
         self._rows = {fold: FoldRow(fold) for fold in run.plan.folds}
         self._trouble: dict[str, tuple[str, float]] = {}
-        self._sending: dict[str, str] = {}
+        self._sending: dict[str, tuple[str, str]] = {}
         self._drawn_s = 0.0
         self._handle: DisplayHandle | None = None
         # In place where the front end can: a terminal shows the end only.
@@ -124,8 +124,8 @@ class FoldGrid:
     def _take_word(self, update: HostSaid) -> None:
         if update.word == "reachable":
             self._trouble.pop(update.host, None)
-        elif update.word == "sending":
-            self._sending[update.host] = update.detail
+        elif update.word in ("sending", "fetching"):
+            self._sending[update.host] = update.word, update.detail
         else:
             words = f"{update.word} {update.detail}".strip()
             self._trouble[update.host] = words, time.monotonic()
@@ -142,7 +142,10 @@ class FoldGrid:
 
     def _notes(self) -> list[str]:
         now_s = time.monotonic()
-        sending = [f"sending {size} to {host}" for host, size in self._sending.items()]
+        sending = [
+            f"{word} {size} {'to' if word == 'sending' else 'from'} {host}"
+            for host, (word, size) in self._sending.items()
+        ]
         return sending + [
             f"{host} is {words}" + (f" for {now_s - since:.0f} s" if words == "unreachable" else "")
             for host, (words, since) in self._trouble.items()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kernelext.history import History
 from kernelext.models import AttemptId
+from kernelext.runs.homecoming import Homecoming
 from kernelext.runs.plan import RunPlan
 from kernelext.runs.sending import Encoder
 from kernelext.runs.updates import Update
@@ -26,6 +27,8 @@ class Desk:
         The folder of all runs.
     out : queue.Queue
         Takes the updates.
+    homecoming : Homecoming or None
+        Takes the files that cells have changed.
     """
 
     plan: RunPlan
@@ -33,6 +36,7 @@ class Desk:
     history: History
     home: Path
     out: queue.Queue[Update]
+    homecoming: Homecoming | None = None
 
     def directory(self, attempt: AttemptId) -> Path:
         """Return where an attempt's journal and results lie at home."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from kernelext.errors import KernelExtError, ProtocolError
 from kernelext.events import Event
-from kernelext.models import JOURNAL_NAME, AttemptEnd, AttemptId, RunState, ValueRef
+from kernelext.models import JOURNAL_NAME, AttemptEnd, AttemptId, FileChanges, RunState, ValueRef
 from kernelext.runs.results import FoldResult, StoredValue
 from kernelext.wire import FrameDecoder, Header
 
@@ -47,6 +48,7 @@ class Follower:
         self.attempt = attempt
         self.directory = directory
         self.offset = 0
+        self.changes = FileChanges()  # known with the end
         self._on_event = on_event
         self._on_state = on_state
         self._on_end = on_end
@@ -91,6 +93,8 @@ class Follower:
             self._on_state(RunState(header["state"]))
         elif word == "end":
             end = AttemptEnd.from_json(header["end"])
+            if body:
+                self.changes = FileChanges.from_json(json.loads(body))
             self._let_go()
             self._on_end(end, str(header["image_digest"]))
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kernelext.bundle import Snapshot
+from kernelext.bundle import Baseline, Snapshot
 from kernelext.models import HostConfig, Limits
 
 
@@ -49,6 +49,8 @@ class RunPlan:
         The cell's first line that needs IPython, as a message names it; empty for none.
     folder : str
         Where in the project the cell runs: POSIX, relative to its root.
+    baseline : Baseline or None
+        Of the folders into which changed files come home; None where nothing comes.
     lost_after_s : float
     """
 
@@ -71,6 +73,7 @@ class RunPlan:
     env: Mapping[str, str] = field(default_factory=dict)
     magic: str = ""
     folder: str = "."
+    baseline: Baseline | None = None
     lost_after_s: float = 600.0
 
     def image_on(self, host: HostConfig) -> str:

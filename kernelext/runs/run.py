@@ -13,6 +13,7 @@ from kernelext.history import History, RunRow
 from kernelext.link import HostLink, LinkPool
 from kernelext.models import AttemptEnd, EndCause, HostFacts, RunState
 from kernelext.runs.desk import Desk
+from kernelext.runs.homecoming import Homecoming
 from kernelext.runs.placing import place, require_gpus, slots_of
 from kernelext.runs.plan import RunPlan
 from kernelext.runs.results import FoldResult
@@ -49,6 +50,9 @@ class Run:
         self._updates: queue.Queue[Update] = queue.Queue()
         self._workers: list[HostWorker] = []
         self._stops = 0
+        self._homecoming = None
+        if plan.baseline is not None:
+            self._homecoming = Homecoming(plan.baseline, plan.snapshot, list(plan.folds))
 
     def start(self) -> None:
         """Write the run into the history, connect its hosts, place and submit its folds.
@@ -73,7 +77,7 @@ class Run:
         before = [link.traffic() for link in links]
         self._before = list(zip(links, before, strict=True))
         encoder = Encoder(self.plan, self._row.python)
-        desk = Desk(self.plan, encoder, self._history, self._home, self._updates)
+        desk = Desk(self.plan, encoder, self._history, self._home, self._updates, self._homecoming)
         slots = {link.host.name: self._slots(link) for link in links}
         placed = place(list(self.plan.folds), slots)
         for link in links:
@@ -96,6 +100,11 @@ class Run:
                 self.results[update.result.attempt.fold] = update.result
             yield update
         self._count_bytes()
+
+    @property
+    def file_notes(self) -> list[str]:
+        """What the user has to know of files that came home, a sentence each."""
+        return self._homecoming.notes.sentences() if self._homecoming else []
 
     @property
     def unreachable(self) -> list[str]:

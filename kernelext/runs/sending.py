@@ -171,6 +171,7 @@ class Sender:
             plan.whole_host,
             tuple(plan.env),
             plan.folder,
+            plan.baseline.folders if plan.baseline else (),
         )
 
     def _file_sizes(self) -> dict[str, int]:

@@ -18,14 +18,17 @@ from kernelext.errors import (
     RunError,
 )
 from kernelext.link import HostLink
-from kernelext.models import AttemptEnd, AttemptId, EndCause, RunState
+from kernelext.models import INLINE_LIMIT_BYTES, AttemptEnd, AttemptId, EndCause, RunState
 from kernelext.runs.desk import Desk
 from kernelext.runs.fetching import fetch
+from kernelext.runs.filefetching import FileFetch
 from kernelext.runs.follower import Follower
 from kernelext.runs.reach import Left, Reach
 from kernelext.runs.results import FoldResult
 from kernelext.runs.sending import Sender
 from kernelext.runs.updates import FoldEnded, FoldEvent, FoldState, HostSaid
+
+FILES_NAME = "files"
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +60,7 @@ class HostWorker(threading.Thread):
         self._reach = Reach(link, self._say, self._check, desk.plan.lost_after_s)
         self._stop: EndCause | None = None
         self._kills = False
+        self._asked = 0  # how often it was to stop
         self._stopped: set[tuple[str, bool]] = set()  # what the host has confirmed to have done
         self._submitted = False  # from when on the host may have it
         self._followed_on = 0  # the connection that pushes
@@ -111,6 +115,7 @@ class HostWorker(threading.Thread):
 
         While the host is silent it is kept in mind: it happens when the host answers.
         """
+        self._asked += 1
         self._kills = self._kills or kill
         self._stop = EndCause.USER_INTERRUPT
         threading.Thread(target=self._send_stop, daemon=True).start()
@@ -243,8 +248,10 @@ class HostWorker(threading.Thread):
                     self._reach.persist(
                         partial(fetch, self._link, follower, ref, self._check_fetch)
                     )
+            self._bring_files(fold, follower)
         except Cancelled as exc:
-            end = AttemptEnd(RunState.CANCELLED, EndCause.USER_INTERRUPT, str(exc))
+            if end.state is RunState.DONE:
+                end = AttemptEnd(RunState.CANCELLED, EndCause.USER_INTERRUPT, str(exc))
         except (DaemonError, OSError) as exc:
             self._fail(fold, exc if isinstance(exc, DaemonError) else self._home_error(exc))
             return
@@ -259,6 +266,30 @@ class HostWorker(threading.Thread):
                 boot_id=boot_id,
             )
         self._close(fold, follower.result(self.host, end))
+
+    def _bring_files(self, fold: str, follower: Follower) -> None:
+        """Bring the files that the cell has changed, also those of a cell that has failed."""
+        homecoming, asked = self._desk.homecoming, self._asked
+        changes = follower.changes
+        if homecoming is None or not (changes.files or changes.left):
+            return
+
+        def check() -> None:
+            if self._asked > asked:
+                reason = "interrupted while the files came home"
+                homecoming.notes.leave("what had not come", self.host, reason)
+                raise Cancelled(
+                    f"interrupted: the cell had ended on {self.host}, not all of its"
+                    " files have come home"
+                )
+
+        attempt = self._id(fold)
+        folder = self._desk.directory(attempt) / FILES_NAME
+        files = FileFetch(self._link, attempt, homecoming, folder, check)
+        size_bytes = files.plan(changes)
+        if size_bytes > INLINE_LIMIT_BYTES:
+            self._say("fetching", f"{size_bytes / 1e6:.1f} MB of files")
+        self._reach.persist(files.fetch)
 
     def _fail(self, fold: str, error: KernelExtError) -> None:
         """End a fold whose results cannot come home; its host is to throw it away."""

@@ -52,6 +52,8 @@ class CellOptions:
     limits : Limits
     env : tuple of str
     name : str or None
+    sync : str
+        ``in`` sends the project's files, ``out`` brings changed ones home; ``both``, ``none``.
     """
 
     kind: str
@@ -63,6 +65,17 @@ class CellOptions:
     limits: Limits
     env: tuple[str, ...]
     name: str | None
+    sync: str = "both"
+
+    @property
+    def sends_files(self) -> bool:
+        """Whether the project's files travel with the cell."""
+        return self.sync in ("in", "both")
+
+    @property
+    def brings_files(self) -> bool:
+        """Whether files that the cell has changed come home."""
+        return self.sync in ("out", "both")
 
 
 def cell_parser(kind: str) -> Parser:
@@ -86,6 +99,13 @@ def cell_parser(kind: str) -> Parser:
     parser.add_argument("--gpus", metavar="N|all", help="GPUs of a fold, its own while it runs")
     parser.add_argument("--env", metavar="NAMES", help="environment variables to pass on")
     parser.add_argument("--timeout", metavar="TIME", help="stop a fold after this, as 90s or 2h")
+    parser.add_argument(
+        "--sync",
+        choices=("in", "out", "both", "none"),
+        default="both",
+        help="the project's files: in sends them, out brings home what the cell writes below"
+        " data/working and data/output; both is the default",
+    )
     parser.add_argument("--name", metavar="NAME", help="what the run is called in the history")
     return parser
 
@@ -132,6 +152,7 @@ def parse_cell_options(kind: str, line: str) -> CellOptions:
         ),
         env=split_names(found.env or ""),
         name=found.name,
+        sync=found.sync,
     )
 
 

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import kernelext
-from kernelext.bundle import GitFacts, Snapshot, git_facts, take_snapshot
+from kernelext.bundle import GitFacts, Snapshot, git_facts, take_baseline, take_snapshot
 from kernelext.cell import CellNames, reach, read_cell
 from kernelext.errors import OptionError
 from kernelext.history import RunRow, iso_time
@@ -68,7 +68,12 @@ def _plan(context: Context, cell: Cell, options: CellOptions) -> tuple[RunPlan, 
     names = read_cell(cell.code)
     hosts = tuple(context.host(name) for name in options.hosts or (settings.default_host,))
     inputs = _inputs(cell, names, options)
-    snapshot = _snapshot(context, settings, cell.notebook)
+    root = _project_root(context)
+    # Before the snapshot: what changes in between is then seen as changed, and compared.
+    baseline = take_baseline(root) if root and options.brings_files else None
+    snapshot = None
+    if root and options.sends_files:
+        snapshot = _snapshot(root, context, settings, cell.notebook)
     plan = RunPlan(
         run=new_run_id(),
         kind=options.kind,
@@ -84,6 +89,7 @@ def _plan(context: Context, cell: Cell, options: CellOptions) -> tuple[RunPlan, 
         compare=options.outputs is None and options.kind == "remote",
         namespace=cell.namespace,
         snapshot=snapshot,
+        baseline=baseline,
         image=options.image,
         project_image=settings.image,
         limits=options.limits,
@@ -124,12 +130,14 @@ def _outputs(names: CellNames) -> tuple[str, ...]:
     return (*names.outputs, "*")
 
 
-def _snapshot(context: Context, settings: Settings, notebook: str | None) -> Snapshot | None:
-    """Take the project's files; a home folder or a disk's root is no project."""
+def _project_root(context: Context) -> Path | None:
+    """Return the project's folder; a home folder or a disk's root is no project."""
     root = context.project.resolve()
     home = Path(context.environ.get("HOME", "/")).resolve()
-    if root == home or root in home.parents:
-        return None
+    return None if root == home or root in home.parents else root
+
+
+def _snapshot(root: Path, context: Context, settings: Settings, notebook: str | None) -> Snapshot:
     own = Path(notebook).resolve() if notebook else None
     limit_bytes = settings.upload_limit_bytes
     return take_snapshot(root, context.stat_cache, time.time_ns(), limit_bytes, own)
