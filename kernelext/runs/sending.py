@@ -10,6 +10,7 @@ from kernelext.errors import DaemonError, ValueCodecError
 from kernelext.link import HostLink
 from kernelext.models import INLINE_LIMIT_BYTES, ImageFacts, RunSpec, Task
 from kernelext.runs.plan import RunPlan
+from kernelext.runs.uploads import refuse_size
 from kernelext.values import Encoded, encode
 
 SENDING_TRIES = 3
@@ -125,6 +126,7 @@ class Sender:
         facts = self._link.image(self._plan.image_on(self._link.host))
         common = self._encoder.common(facts)
         own = {fold: self._encoder.of_fold(fold, facts) for fold in folds}
+        self._refuse_size([*common, *(each for some in own.values() for each in some)])
         spec = self._spec(common)
         tasks = [
             Task(fold, attempt, tuple(each.ref for each in encoded))
@@ -143,6 +145,17 @@ class Sender:
             inline = []
             self._put(lacking, parts)
         raise DaemonError(f"{self._link.host.name} does not keep what it is sent")
+
+    def _refuse_size(self, encoded: Sequence[Encoded]) -> None:
+        """Check again what only its encoding could tell the size of."""
+        values = {each.ref.name: each.ref.size_bytes for each in encoded}
+        snapshot = self._plan.snapshot
+        files = (
+            {e.path: sum(c.size_bytes for c in e.chunks) for e in snapshot.files}
+            if snapshot
+            else {}
+        )
+        refuse_size(values, files, self._plan.upload_limit_bytes)
 
     def _spec(self, common: Sequence[Encoded]) -> RunSpec:
         plan = self._plan

@@ -52,6 +52,8 @@ class CellOptions:
     limits : Limits
     env : tuple of str
     name : str or None
+    dry_run : bool
+        Whether to say only what would be done.
     """
 
     kind: str
@@ -63,6 +65,7 @@ class CellOptions:
     limits: Limits
     env: tuple[str, ...]
     name: str | None
+    dry_run: bool = False
 
 
 def cell_parser(kind: str) -> Parser:
@@ -86,6 +89,9 @@ def cell_parser(kind: str) -> Parser:
     parser.add_argument("--env", metavar="NAMES", help="environment variables to pass on")
     parser.add_argument("--timeout", metavar="TIME", help="stop a fold after this, as 90s or 2h")
     parser.add_argument("--name", metavar="NAME", help="what the run is called in the history")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print what would be sent; send nothing"
+    )
     return parser
 
 
@@ -130,6 +136,7 @@ def parse_cell_options(kind: str, line: str) -> CellOptions:
         ),
         env=split_names(found.env or ""),
         name=found.name,
+        dry_run=found.dry_run,
     )
 
 
