@@ -4,7 +4,10 @@ KernelExtError
     CellSyntaxError         the cell is not plain Python
     OptionError             a magic's or a verb's option
     BundleError             the project's files cannot travel
+        ProjectTooLarge         they are more than the upload limit
+        SecretsFound            some look like secrets
     ValueCodecError         a variable cannot travel
+        PickleKept              a pickle stays on disk, as the user's file wants
     HistoryError            the history on this machine
     LinkError               no connection to a host
         ConnectError            nobody answers, or the login is refused
@@ -41,13 +44,18 @@ __all__ = [
     "LinkError",
     "LinkLost",
     "OptionError",
+    "PickleKept",
+    "ProjectTooLarge",
     "ProtocolError",
     "RemoteCellError",
     "RunError",
+    "SecretsFound",
     "UnknownHost",
     "ValueCodecError",
     "remote_cell_error",
 ]
+
+SHOWN_FILES = 8
 
 
 class KernelExtError(Exception):
@@ -86,8 +94,50 @@ class BundleError(KernelExtError):
     """The project's files cannot travel."""
 
 
+class ProjectTooLarge(BundleError):
+    """The project's files are more than may travel.
+
+    Parameters
+    ----------
+    sizes : mapping of str to int
+        Bytes of every file that would.
+    """
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        super().__init__(f"the project's files are {sum(sizes.values()) / 1e9:.2f} GB: too much")
+        self.sizes = sizes
+
+
+class SecretsFound(BundleError):
+    """Files of the project look like secrets, and no rule says what is to become of them.
+
+    Parameters
+    ----------
+    files : mapping of str to str
+        What each holds; empty where only its name says so.
+    rule_file : str
+        Where such a rule belongs.
+    """
+
+    def __init__(self, files: Mapping[str, str], rule_file: str) -> None:
+        shown = [f"{path} (holds {what})" if what else path for path, what in files.items()]
+        more = f" and {len(shown) - SHOWN_FILES} more" if len(shown) > SHOWN_FILES else ""
+        first = next(iter(files))
+        super().__init__(
+            f"nothing was sent: {', '.join(shown[:SHOWN_FILES])}{more} of the project"
+            f" {'looks like a secret' if len(shown) == 1 else 'look like secrets'};"
+            f" name what is to stay at home in {rule_file} (`{first}`), what is to travel there"
+            f" with a `!` before it (`!{first}`). A cell gets single secrets by --env"
+        )
+        self.files = files
+
+
 class ValueCodecError(KernelExtError):
     """A variable cannot be turned into bytes, or bytes into a variable."""
+
+
+class PickleKept(ValueCodecError):
+    """Reading a value could run code of a host from which no pickle may be loaded."""
 
 
 class HistoryError(KernelExtError):

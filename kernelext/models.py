@@ -436,6 +436,8 @@ class HostConfig:
         Where the daemon keeps its state on the host.
     slots : int or None
         Overrides what the daemon computes.
+    pickles : str
+        ``load``, or ``keep``: nothing from this host is read that could run code here.
     source : str
         Where the name was found, for people.
     """
@@ -448,12 +450,18 @@ class HostConfig:
     daemon_image: str = "python:3.11-slim"
     state_dir: str = "/var/lib/kernelext"
     slots: int | None = None
+    pickles: str = "load"
     source: str = ""
 
     @property
     def is_local(self) -> bool:
         """Whether cells run on this machine without an engine."""
         return self.ssh is None and self.context is None
+
+    @property
+    def loads_pickles(self) -> bool:
+        """Whether this host's results may run code in the notebook."""
+        return self.pickles == "load"
 
 
 @dataclass(frozen=True)

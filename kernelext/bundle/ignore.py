@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fnmatch
 import functools
 from pathlib import Path
 
 import pathspec
+
+from kernelext.bundle.credentials import SECRET_FOLDERS
 
 RULE_FILES = (".dockerignore", ".gitignore")  # the first that is there counts
 ALWAYS = (
@@ -23,15 +26,6 @@ ALWAYS = (
     ".tox/",
     "node_modules/",
     ".DS_Store",
-    # What looks like a secret.
-    ".env",
-    "*.pem",
-    "id_rsa*",
-    "id_ecdsa*",
-    "id_ed25519*",
-    "kaggle.json",
-    ".aws/",
-    ".ssh/",
 )
 
 
@@ -41,16 +35,24 @@ class IgnoreRules:
     Parameters
     ----------
     root : Path
+
+    Attributes
+    ----------
+    file_name : str
+        Of the file that holds them, or that would.
     """
 
     def __init__(self, root: Path) -> None:
         lines: list[str] = []
+        self.file_name = RULE_FILES[-1]
         for name in RULE_FILES:
             path = root / name
             if path.is_file():
                 lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+                self.file_name = name
                 break
-        self._own, self._decided = _compile(tuple(lines))
+        self._lines = [line for line in lines if line]  # as the patterns are counted
+        self._own, self._decided = _compile(tuple(self._lines))
 
     def is_ignored(self, path: str, *, is_dir: bool) -> bool:
         """Whether a path, POSIX and relative to the root, stays at home."""
@@ -58,6 +60,30 @@ class IgnoreRules:
         if asked not in self._decided:
             self._decided[asked] = _ALWAYS.match_file(asked) or self._own.match_file(asked)
         return self._decided[asked]
+
+    def reason(self, path: str, *, is_dir: bool) -> str:
+        """Say why a path that is ignored stays at home: by which rule of which file."""
+        asked = path + "/" if is_dir else path
+        if _ALWAYS.match_file(asked):
+            return "never travels"
+        line = self._deciding_line(asked)
+        return f"{line} in {self.file_name}"
+
+    def is_allowed(self, path: str) -> bool:
+        """Whether a rule ``!name`` sends a file that looks like a secret.
+
+        A rule that sends a whole folder does not count: it was not written for the secret.
+        """
+        line = self._deciding_line(path)
+        named = line.strip().rstrip("/").rpartition("/")[2].removeprefix("!")
+        if not line.startswith("!") or named.strip("*?") == "":
+            return False
+        *folders, name = path.split("/")
+        return any(fnmatch.fnmatch(part, named) for part in (name, *SECRET_FOLDERS & {*folders}))
+
+    def _deciding_line(self, asked: str) -> str:
+        index = self._own.check_file(asked).index
+        return "" if index is None else self._lines[index]
 
 
 _ALWAYS = pathspec.GitIgnoreSpec.from_lines(ALWAYS)

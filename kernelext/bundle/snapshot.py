@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
+from kernelext.bundle.credentials import SCANNED_BYTES, is_secret_path, secret_in
 from kernelext.bundle.ignore import IgnoreRules
 from kernelext.bundle.statcache import StatCache
-from kernelext.errors import BundleError
+from kernelext.errors import BundleError, ProjectTooLarge, SecretsFound
 from kernelext.models import CHUNK_BYTES, Chunk, FileEntry, to_json
 
 
@@ -88,6 +89,7 @@ def take_snapshot(
     now_ns: int,
     limit_bytes: int,
     notebook: Path | None = None,
+    private: Path | None = None,
 ) -> Snapshot:
     """Look at every file of the project.
 
@@ -101,24 +103,71 @@ def take_snapshot(
         More than this does not travel.
     notebook : Path, optional
         Stays at home: it is saved again with every output, and no cell needs it.
+    private : Path, optional
+        Stays at home too: the user's own settings, which may hold secrets.
 
     Raises
     ------
+    ProjectTooLarge
+        Before a file is read.
+    SecretsFound
+        When files look like secrets and no rule says what is to become of them.
     BundleError
-        When it is too large, naming the largest files, or a file cannot be read.
+        When a file cannot be read.
     """
-    own = notebook.relative_to(root).as_posix() if notebook and root in notebook.parents else None
-    walked = (each for each in _walk(str(root), "", IgnoreRules(root)) if each[0] != own)
-    found = sorted(walked, key=lambda each: each[0])
+    rules = IgnoreRules(root)
+    found = list_files(root, rules, (notebook, private))
     total = sum(stat.st_size for _, stat in found)
     if total > limit_bytes:
-        raise BundleError(_too_large(found, total, limit_bytes))
+        raise ProjectTooLarge({path: stat.st_size for path, stat in found})
+    refuse_secrets({path: "" for path, _ in found if is_secret_path(path)}, rules)
     parts = []
     for path, stat in found:
         full = f"{root}/{path}"
-        chunks = cache.chunks(full, stat, now_ns, partial(file_chunks, full))
+        read = partial(file_chunks, full, cache.secrets)
+        chunks = cache.chunks(full, stat, now_ns, read)
         parts.append((path, stat.st_mode & 0o777, chunks))
+    if cache.secrets:
+        held = {path: cache.secrets.get(each[0].digest, "") for path, _, each in parts if each}
+        refuse_secrets({path: what for path, what in held.items() if what}, rules)
     return cache.made_of(parts, str(root), lambda: _snapshot(root, parts))
+
+
+def list_files(
+    root: Path,
+    rules: IgnoreRules,
+    at_home: Iterable[Path | None] = (),
+    stays: dict[str, str] | None = None,
+) -> list[tuple[str, os.stat_result]]:
+    """List the files that travel, in the order of their paths.
+
+    Parameters
+    ----------
+    at_home : iterable of Path or None
+        Files that stay, whatever the rules say.
+    stays : dict of str to str, optional
+        Told of every file and folder that a rule keeps at home, and why.
+    """
+    own = {path.relative_to(root).as_posix() for path in at_home if path and root in path.parents}
+    walked = (each for each in _walk(str(root), "", rules, stays) if each[0] not in own)
+    return sorted(walked, key=lambda each: each[0])
+
+
+def refuse_secrets(suspects: dict[str, str], rules: IgnoreRules) -> None:
+    """Raise for files that look like secrets and are not allowed by name.
+
+    Parameters
+    ----------
+    suspects : dict of str to str
+        What each holds; empty where only its name says so.
+
+    Raises
+    ------
+    SecretsFound
+    """
+    found = {path: what for path, what in suspects.items() if not rules.is_allowed(path)}
+    if found:
+        raise SecretsFound(found, rules.file_name)
 
 
 def _snapshot(root: Path, parts: list[tuple[str, int, tuple[Chunk, ...]]]) -> Snapshot:
@@ -128,7 +177,9 @@ def _snapshot(root: Path, parts: list[tuple[str, int, tuple[Chunk, ...]]]) -> Sn
     return Snapshot(root, files, manifest, chunk)
 
 
-def _walk(folder: str, above: str, rules: IgnoreRules) -> Iterator[tuple[str, os.stat_result]]:
+def _walk(
+    folder: str, above: str, rules: IgnoreRules, stays: dict[str, str] | None = None
+) -> Iterator[tuple[str, os.stat_result]]:
     # Strings: pathlib takes ten times as long as the system, and there may be many files.
     try:
         with os.scandir(folder) as found:
@@ -139,16 +190,24 @@ def _walk(folder: str, above: str, rules: IgnoreRules) -> Iterator[tuple[str, os
         path = above + entry.name
         is_dir = entry.is_dir(follow_symlinks=False)
         if rules.is_ignored(path, is_dir=is_dir):
+            if stays is not None:
+                stays[path + "/" * is_dir] = rules.reason(path, is_dir=is_dir)
             continue
         if is_dir:
-            yield from _walk(entry.path, path + "/", rules)
+            yield from _walk(entry.path, path + "/", rules, stays)
         elif entry.is_file():  # what a link points at travels as a file
             with contextlib.suppress(FileNotFoundError):  # gone since the folder was read
                 yield path, entry.stat()
 
 
-def file_chunks(path: str) -> tuple[Chunk, ...]:
+def file_chunks(path: str, secrets: dict[str, str] | None = None) -> tuple[Chunk, ...]:
     """Read a file and name its parts by their digests.
+
+    Parameters
+    ----------
+    path : str
+    secrets : dict, optional
+        Gets what a small file holds that looks like a secret, by its digest.
 
     Raises
     ------
@@ -159,16 +218,10 @@ def file_chunks(path: str) -> tuple[Chunk, ...]:
         with Path(path).open("rb") as file:
             while data := file.read(CHUNK_BYTES):
                 chunks.append(Chunk(hashlib.sha256(data).hexdigest(), len(data)))
+                is_small = len(chunks) == 1 and len(data) <= SCANNED_BYTES
+                what = secret_in(data) if is_small and secrets is not None else None
+                if what and secrets is not None:
+                    secrets[chunks[0].digest] = what
     except OSError as exc:
         raise BundleError(f"{Path(path).name} cannot be read: {exc.strerror}") from exc
     return tuple(chunks)
-
-
-def _too_large(found: list[tuple[str, os.stat_result]], total: int, limit_bytes: int) -> str:
-    largest = sorted(found, key=lambda each: -each[1].st_size)[:5]
-    names = ", ".join(f"{path} ({stat.st_size / 1e6:.0f} MB)" for path, stat in largest)
-    return (
-        f"the project's files are {total / 1e9:.2f} GB, more than upload_limit"
-        f" ({limit_bytes / 1e9:.2f} GB); the largest: {names}. Name what is not needed in"
-        " .gitignore or .dockerignore, or raise upload_limit in your kernelext.toml"
-    )

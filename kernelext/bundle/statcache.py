@@ -22,10 +22,17 @@ T = TypeVar("T")
 
 @dataclass
 class StatCache:
-    """Chunks of files by path and stat, for the life of a process."""
+    """Chunks of files by path and stat, for the life of a process.
+
+    Attributes
+    ----------
+    secrets : dict of str to str
+        What secret a chunk that was read holds, by its digest; most hold none.
+    """
 
     _known: dict[Key, tuple[Chunk, ...]] = field(default_factory=dict)
     _made: dict[str, tuple[object, Any]] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
 
     def chunks(
         self,

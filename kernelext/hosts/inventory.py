@@ -19,6 +19,7 @@ from kernelext.hosts.tables import (
     count_value,
     duration_value,
     path_value,
+    pickles_value,
     read_keys,
     read_toml,
     size_value,
@@ -39,6 +40,7 @@ _HOST_KEYS: dict[str, Reader] = {
     "daemon_image": text_value,
     "state_dir": path_value,
     "slots": count_value,
+    "pickles": pickles_value,
 }
 _PROJECT_KEYS: dict[str, Reader] = {
     "default_host": text_value,

@@ -102,6 +102,13 @@ def duration_value(value: Any) -> float:
     return parse_duration_s(_number_as_text(value))
 
 
+def pickles_value(value: Any) -> str:
+    """Read whether a host's pickles are loaded."""
+    if value not in ("load", "keep"):
+        raise OptionError(f'{value!r} is neither "load" nor "keep".')
+    return str(value)
+
+
 def path_value(value: Any) -> str:
     """Read an absolute path of a host."""
     path = text_value(value)

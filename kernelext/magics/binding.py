@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from kernelext.errors import ValueCodecError
+from kernelext.errors import PickleKept, ValueCodecError
 from kernelext.models import RunState
-from kernelext.runs import FoldResult, Run
+from kernelext.runs import FoldResult, Run, StoredValue
 from kernelext.values import decode
 
 # A module may raise anything while it is imported here; these are what libraries do raise.
@@ -18,7 +18,7 @@ def bind_remote(shell: Any, result: FoldResult) -> None:
     """Bind every result of the one fold; names that the cell deleted go."""
     for name, stored in result.values.items():
         try:
-            shell.user_ns[name] = decode(stored.ref, stored.source, shell.user_ns)
+            shell.user_ns[name] = _decoded(shell, stored, result)
         except UNREADABLE as exc:
             _say_unread(name, exc, result)
     for name in result.deleted:
@@ -34,7 +34,7 @@ def bind_folds(shell: Any, run: Run) -> None:
         if result.end.state is RunState.DONE:
             for name, stored in result.values.items():
                 try:
-                    value = decode(stored.ref, stored.source, shell.user_ns)
+                    value = _decoded(shell, stored, result)
                 except UNREADABLE as exc:
                     _say_unread(name, exc, result)
                     continue
@@ -58,6 +58,11 @@ def say_files(run: Run) -> None:
         _say(f"{sentence}.")
 
 
+def _decoded(shell: Any, stored: StoredValue, result: FoldResult) -> object:
+    trusted = result.loads_pickles
+    return decode(stored.ref, stored.source, shell.user_ns, loads_pickles=trusted)
+
+
 def _say_left(result: FoldResult, where: str = "") -> None:
     for name, reason in result.left.items():
         _say(f"{where}{name} stays on {result.host}: {reason}")
@@ -65,6 +70,14 @@ def _say_left(result: FoldResult, where: str = "") -> None:
 
 def _say_unread(name: str, error: Exception, result: FoldResult) -> None:
     """One value that cannot be read keeps the others from nobody; its bytes are at home."""
+    if isinstance(error, PickleKept):
+        stored = result.values[name]
+        _say(
+            f"{name} ({stored.ref.type_name}) stays on disk: it is a pickle, and"
+            f' {result.host} has pickles = "keep" in your kernelext.toml. Only if you trust it:'
+            f" cloudpickle.load(open({str(stored.source)!r}, 'rb'))"
+        )
+        return
     if result.values[name].ref.codec == "module":
         _say(f"{name} is not bound here: {error}")
         return

@@ -16,6 +16,7 @@ from kernelext.runs import FoldResult, Run, fold_error
 from kernelext.verbs.celloptions import CellOptions, cell_parser, parse_cell_options
 from kernelext.verbs.commands import run_command
 from kernelext.verbs.context import Context
+from kernelext.verbs.dryrun import dry_run
 from kernelext.verbs.parsing import HelpShown, split_line
 from kernelext.verbs.submit import Cell, prepare_run
 
@@ -51,6 +52,8 @@ class CellMagics:
         if options is None:
             return
         run = self._prepare(options, line, code)
+        if run is None:
+            return
         run_interruptible(run, Replay(self._shell, run))
         say_files(run)
         result = run.results["0"]
@@ -65,6 +68,8 @@ class CellMagics:
         if options is None:
             return
         run = self._prepare(options, line, code)
+        if run is None:
+            return
         run_interruptible(run, FoldGrid(run))
         say_files(run)
         bind_folds(self._shell, run)
@@ -82,7 +87,8 @@ class CellMagics:
         self._context.folder = Path.cwd()
         self._context.environ = dict(os.environ)
 
-    def _prepare(self, options: CellOptions, line: str, code: str) -> Run:
+    def _prepare(self, options: CellOptions, line: str, code: str) -> Run | None:
+        """Make the run; None where its description was all that was wanted."""
         self._refresh()
         shell = self._shell
         cell = Cell(
@@ -94,6 +100,9 @@ class CellMagics:
             namespace=shell.user_ns,
             hidden=shell.user_ns_hidden,
         )
+        if options.dry_run:
+            print(dry_run(self._context, cell, options))  # noqa: T201
+            return None
         return prepare_run(self._context, cell, options)
 
 

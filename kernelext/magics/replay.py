@@ -10,6 +10,7 @@ from typing import Any
 from IPython.display import DisplayHandle, display
 
 from kernelext.events import Event
+from kernelext.magics.plainforms import plain_forms
 from kernelext.models import RunState
 from kernelext.runs import FoldEnded, FoldEvent, FoldState, HostSaid, Run, Update
 
@@ -28,6 +29,7 @@ class Replay:
     def __init__(self, shell: Any, run: Run) -> None:
         self._shell = shell
         self._host = run.plan.hosts[0].name
+        self._trusts = run.plan.hosts[0].loads_pickles
         self._decoders = {
             name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr")
         }
@@ -78,10 +80,13 @@ class Replay:
         elif event.kind == "clear_output":
             self._shell.display_pub.clear_output(bool(event.header.get("wait")))
         elif event.kind == "result":
-            self._result(event.content())
+            self._result(self._shown(event.content()))
+
+    def _shown(self, content: dict[str, Any]) -> dict[str, Any]:
+        return content if self._trusts else plain_forms(content, self._host)
 
     def _display(self, event: Event) -> None:
-        content = event.content()
+        content = self._shown(event.content())
         transient = {}
         if content.get("display_id"):
             transient = {"display_id": content["display_id"]}

@@ -52,6 +52,8 @@ class RunPlan:
     baseline : Baseline or None
         Of the folders into which changed files come home; None where nothing comes.
     lost_after_s : float
+    upload_limit_bytes : int
+        For variables and files together, on each host.
     """
 
     run: str
@@ -70,11 +72,12 @@ class RunPlan:
     image: str | None = None
     project_image: str | None = None
     limits: Limits = field(default_factory=Limits)
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
     magic: str = ""
     folder: str = "."
     baseline: Baseline | None = None
     lost_after_s: float = 600.0
+    upload_limit_bytes: int = 2 * 1024**3
 
     def image_on(self, host: HostConfig) -> str:
         """Return the image of this run on a host; empty is the host's default."""

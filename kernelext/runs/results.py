@@ -40,6 +40,8 @@ class FoldResult:
         Content of the error event, if the cell raised.
     error : KernelExtError or None
         What happened here, if the cell never started.
+    loads_pickles : bool
+        Whether the host's results may run code here.
     """
 
     attempt: AttemptId
@@ -51,6 +53,7 @@ class FoldResult:
     deleted: tuple[str, ...] = ()
     failure: Mapping[str, Any] = field(default_factory=dict)
     error: KernelExtError | None = None
+    loads_pickles: bool = True
 
 
 def fold_error(result: FoldResult, limits: Limits) -> BaseException | None:

@@ -10,6 +10,7 @@ from kernelext.errors import CellSyntaxError, DaemonError, ValueCodecError
 from kernelext.link import HostLink
 from kernelext.models import INLINE_LIMIT_BYTES, ImageFacts, RunSpec, Task
 from kernelext.runs.plan import RunPlan
+from kernelext.runs.uploads import refuse_size
 from kernelext.values import Encoded, encode
 
 SENDING_TRIES = 3
@@ -128,6 +129,7 @@ class Sender:
         self._check_magic(facts)
         common = self._encoder.common(facts)
         own = {fold: self._encoder.of_fold(fold, facts) for fold in folds}
+        self._refuse_size([*common, *(each for some in own.values() for each in some)])
         spec = self._spec(common)
         tasks = [
             Task(fold, attempt, tuple(each.ref for each in encoded))
@@ -153,6 +155,17 @@ class Sender:
                 f"{self._plan.magic}, needs IPython, which the image on {self._link.host.name}"
                 " does not have: name an image with IPython by --image, or use plain Python"
             )
+
+    def _refuse_size(self, encoded: Sequence[Encoded]) -> None:
+        """Check again what only its encoding could tell the size of."""
+        values = {each.ref.name: each.ref.size_bytes for each in encoded}
+        snapshot = self._plan.snapshot
+        files = (
+            {e.path: sum(c.size_bytes for c in e.chunks) for e in snapshot.files}
+            if snapshot
+            else {}
+        )
+        refuse_size(values, files, self._plan.upload_limit_bytes)
 
     def _spec(self, common: Sequence[Encoded]) -> RunSpec:
         plan = self._plan

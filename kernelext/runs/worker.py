@@ -22,7 +22,8 @@ from kernelext.models import INLINE_LIMIT_BYTES, AttemptEnd, AttemptId, EndCause
 from kernelext.runs.desk import Desk
 from kernelext.runs.fetching import fetch
 from kernelext.runs.filefetching import FileFetch
-from kernelext.runs.follower import Follower
+from kernelext.runs.follower import VALUES_NAME, Follower
+from kernelext.runs.keeping import keep_pickles
 from kernelext.runs.reach import Left, Reach
 from kernelext.runs.results import FoldResult
 from kernelext.runs.sending import Sender
@@ -265,7 +266,14 @@ class HostWorker(threading.Thread):
                 image_digest=image_digest,
                 boot_id=boot_id,
             )
-        self._close(fold, follower.result(self.host, end))
+        result = follower.result(self.host, end)
+        if not self._link.host.loads_pickles:
+            try:
+                result = keep_pickles(result, self._plan, follower.directory / VALUES_NAME)
+            except OSError as exc:
+                self._fail(fold, self._home_error(exc))
+                return
+        self._close(fold, result)
 
     def _bring_files(self, fold: str, follower: Follower) -> None:
         """Bring the files that the cell has changed, also those of a cell that has failed."""

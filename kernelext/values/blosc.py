@@ -19,6 +19,7 @@ SAMPLE_BYTES = 384 * 1024
 SAMPLE_PIECES = 3
 WORTH_IT = 0.95  # of the raw size; above, compressing costs more than it saves
 META = "kernelext"
+FORTRAN = b"\x81\xa5order\xa1F"  # {"order": "F"} in msgpack
 
 
 def choose_filter(flat: Array, itemsize: int) -> str | None:
@@ -70,9 +71,16 @@ def load(ref: ValueRef, data: stored.Buffer) -> Array:
     packed = blosc2.ndarray_from_cframe(data)
     packed.schunk.dparams = blosc2.DParams(nthreads=_n_threads())
     array: Array = packed[...]
-    if META in packed.schunk.meta and packed.schunk.meta[META]["order"] == "F":
-        return array.T
-    return array
+    return array.T if _is_fortran(packed.schunk) else array
+
+
+def _is_fortran(schunk: Any) -> bool:
+    """Compare the metalayer's bytes: blosc2's own reader would rebuild objects out of them."""
+    import blosc2
+
+    if META not in schunk.meta:
+        return False
+    return bool(blosc2.blosc2_ext.meta__getitem__(schunk, META) == FORTRAN)
 
 
 def _cparams(filter_name: str, **options: Any) -> Any:

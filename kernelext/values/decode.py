@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Union
 
-from kernelext.errors import ValueCodecError
+from kernelext.errors import PickleKept, ValueCodecError
 from kernelext.models import ValueRef
 from kernelext.values import arrays, blosc, jsontags, modules, pickles, reducers, stored
 
@@ -16,7 +16,13 @@ Source = Union[bytes, memoryview, str, "os.PathLike[str]"]
 Reader = Callable[[ValueRef, Source, "dict[str, Any]"], Any]
 
 
-def decode(ref: ValueRef, source: Source, namespace: dict[str, Any]) -> Any:
+# Reading these runs no code that the bytes choose. A codec that is not here counts as a pickle.
+CODELESS = frozenset({"json", "blosc2", "npy"})
+
+
+def decode(
+    ref: ValueRef, source: Source, namespace: dict[str, Any], *, loads_pickles: bool = True
+) -> Any:
     """Turn stored bytes into the variable they were.
 
     Parameters
@@ -27,6 +33,8 @@ def decode(ref: ValueRef, source: Source, namespace: dict[str, Any]) -> Any:
         The joined chunks, or the path of one file that holds them.
     namespace : dict
         Becomes the globals of functions that were defined in a notebook.
+    loads_pickles : bool
+        Whether whoever wrote the bytes may run code here.
 
     Returns
     -------
@@ -35,6 +43,8 @@ def decode(ref: ValueRef, source: Source, namespace: dict[str, Any]) -> Any:
 
     Raises
     ------
+    PickleKept
+        Reading it could run code that its writer chose, who may not.
     ValueCodecError
         An unknown codec, a library that is not here, or damaged bytes.
     ImportError
@@ -46,8 +56,12 @@ def decode(ref: ValueRef, source: Source, namespace: dict[str, Any]) -> Any:
             f"`{ref.name}` is stored as `{ref.codec}`, which this version cannot read: "
             "install a newer kernelext."
         )
-    value = _read(reader, ref, source, namespace)
-    return modules.load(value) if ref.codec == "module" else value
+    if ref.codec == "module":
+        name = _read(reader, ref, source, namespace)
+        return modules.load(name) if loads_pickles else modules.loaded(name)
+    if not loads_pickles and ref.codec not in CODELESS:
+        raise PickleKept(f"`{ref.name}` (`{ref.type_name}`) is a pickle: reading it may run code.")
+    return _read(reader, ref, source, namespace)
 
 
 def _read(reader: Reader, ref: ValueRef, source: Source, namespace: dict[str, Any]) -> Any:

@@ -25,3 +25,17 @@ def load(name: str) -> ModuleType:
         As the cell's own import would.
     """
     return importlib.import_module(name)
+
+
+def loaded(name: str) -> ModuleType:
+    """Return a module that is imported already.
+
+    Raises
+    ------
+    ImportError
+        It is not: importing it would run code.
+    """
+    module = sys.modules.get(name)
+    if module is None:
+        raise ImportError(f"the module {name!r} is not imported here; `import {name}` does it")
+    return module

@@ -54,6 +54,8 @@ class CellOptions:
     name : str or None
     sync : str
         ``in`` sends the project's files, ``out`` brings changed ones home; ``both``, ``none``.
+    dry_run : bool
+        Whether to say only what would be done.
     """
 
     kind: str
@@ -76,6 +78,8 @@ class CellOptions:
     def brings_files(self) -> bool:
         """Whether files that the cell has changed come home."""
         return self.sync in ("out", "both")
+
+    dry_run: bool = False
 
 
 def cell_parser(kind: str) -> Parser:
@@ -107,6 +111,9 @@ def cell_parser(kind: str) -> Parser:
         " data/working and data/output; both is the default",
     )
     parser.add_argument("--name", metavar="NAME", help="what the run is called in the history")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print what would be sent; send nothing"
+    )
     return parser
 
 
@@ -153,6 +160,7 @@ def parse_cell_options(kind: str, line: str) -> CellOptions:
         env=split_names(found.env or ""),
         name=found.name,
         sync=found.sync,
+        dry_run=found.dry_run,
     )
 
 

@@ -9,12 +9,11 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import kernelext
-from kernelext.bundle import GitFacts, Snapshot, git_facts, take_baseline, take_snapshot
+from kernelext.bundle import GitFacts, Snapshot, git_facts, take_baseline
 from kernelext.cell import CellNames, reach, read_cell
 from kernelext.errors import OptionError
 from kernelext.history import RunRow, iso_time
@@ -22,6 +21,7 @@ from kernelext.models import Settings
 from kernelext.runs import Run, RunPlan, new_run_id
 from kernelext.verbs.celloptions import CellOptions
 from kernelext.verbs.context import Context
+from kernelext.verbs.preflight import project_root, refuse_secret_values, take_project
 
 TITLE_LENGTH = 60
 
@@ -58,22 +58,35 @@ def prepare_run(context: Context, cell: Cell, options: CellOptions) -> Run:
     """
     with ThreadPoolExecutor(1) as beside:  # Git's process takes as long as all the rest
         git = beside.submit(git_facts, context.project)
-        plan, names = _plan(context, cell, options)
+        plan, names = plan_run(context, cell, options)
     row = _row(context, cell, options, plan, names, git.result())
     return Run(plan, row, links=context.links, history=context.history, home=context.runs_dir)
 
 
-def _plan(context: Context, cell: Cell, options: CellOptions) -> tuple[RunPlan, CellNames]:
+def plan_run(
+    context: Context, cell: Cell, options: CellOptions, *, with_files: bool = True
+) -> tuple[RunPlan, CellNames]:
+    """Read a cell and gather what it needs; refuse what is not to travel.
+
+    Parameters
+    ----------
+    with_files : bool
+        Whether to take the project's files and look at the variables; else nothing is refused
+        for its size or its look.
+
+    Raises
+    ------
+    KernelExtError
+        Before anything has moved.
+    """
     settings = context.settings
     names = read_cell(cell.code)
     hosts = tuple(context.host(name) for name in options.hosts or (settings.default_host,))
     inputs = _inputs(cell, names, options)
-    root = _project_root(context)
+    root = project_root(context)
     # Before the snapshot: what changes in between is then seen as changed, and compared.
     baseline = take_baseline(root) if root and options.brings_files else None
-    snapshot = None
-    if root and options.sends_files:
-        snapshot = _snapshot(root, context, settings, cell.notebook)
+    snapshot = _checked_snapshot(context, cell, options, inputs, settings) if with_files else None
     plan = RunPlan(
         run=new_run_id(),
         kind=options.kind,
@@ -96,6 +109,7 @@ def _plan(context: Context, cell: Cell, options: CellOptions) -> tuple[RunPlan, 
         env=_env(context, options),
         folder=_folder(context),
         lost_after_s=settings.lost_after_s,
+        upload_limit_bytes=settings.upload_limit_bytes,
     )
     return plan, names
 
@@ -130,17 +144,19 @@ def _outputs(names: CellNames) -> tuple[str, ...]:
     return (*names.outputs, "*")
 
 
-def _project_root(context: Context) -> Path | None:
-    """Return the project's folder; a home folder or a disk's root is no project."""
-    root = context.project.resolve()
-    home = Path(context.environ.get("HOME", "/")).resolve()
-    return None if root == home or root in home.parents else root
-
-
-def _snapshot(root: Path, context: Context, settings: Settings, notebook: str | None) -> Snapshot:
-    own = Path(notebook).resolve() if notebook else None
+def _checked_snapshot(
+    context: Context,
+    cell: Cell,
+    options: CellOptions,
+    inputs: Mapping[str, object],
+    settings: Settings,
+) -> Snapshot | None:
+    if options.inputs is None:  # who names a variable knows what is in it
+        refuse_secret_values(inputs)
     limit_bytes = settings.upload_limit_bytes
-    return take_snapshot(root, context.stat_cache, time.time_ns(), limit_bytes, own)
+    return take_project(
+        context, cell.notebook, inputs, limit_bytes, sends_files=options.sends_files
+    )
 
 
 def _folder(context: Context) -> str:
@@ -195,7 +211,7 @@ def _row(
 def _plain(options: CellOptions) -> dict[str, Any]:
     given = {**vars(options), **vars(options.limits)}
     del given["limits"]
-    return {key: value for key, value in given.items() if value not in (None, ())}
+    return {key: value for key, value in given.items() if value not in (None, (), False)}
 
 
 def _modules(inputs: Mapping[str, object]) -> set[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kernelext.bundle import Snapshot, StatCache, take_snapshot
-from kernelext.errors import BundleError
+from kernelext.errors import BundleError, ProjectTooLarge, SecretsFound
 from kernelext.models import CHUNK_BYTES
 
 LATER_NS = 10**19  # long after any file was written
@@ -84,8 +84,9 @@ def test_file_changed_while_it_is_sent_is_refused(tmp_path: Path) -> None:
 
 def test_project_above_the_limit_is_refused_with_the_largest(tmp_path: Path) -> None:
     (tmp_path / "big.bin").write_bytes(bytes(2000))
-    with pytest.raises(BundleError, match=r"big\.bin.*upload_limit"):
+    with pytest.raises(ProjectTooLarge) as caught:
         take_snapshot(tmp_path, StatCache(), LATER_NS, 1000)
+    assert caught.value.sizes == {"big.bin": 2000}
 
 
 def test_the_notebook_itself_stays(tmp_path: Path) -> None:
@@ -101,8 +102,51 @@ def test_names_with_spaces_and_other_letters(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [".env", "aws.pem", "id_ed25519", "kaggle.json", ".ssh/config"])
-def test_what_looks_like_a_secret_stays(tmp_path: Path, name: str) -> None:
+def test_what_looks_like_a_secret_needs_a_rule(tmp_path: Path, name: str) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("secret")
     (tmp_path / "a.py").write_text("")
-    assert [entry.path for entry in snap(tmp_path).files] == ["a.py"]
+    with pytest.raises(SecretsFound, match=name):
+        snap(tmp_path)
+    rules = tmp_path / ".dockerignore"
+    rules.write_text(f"{name}\n")
+    assert [entry.path for entry in snap(tmp_path).files] == [".dockerignore", "a.py"]
+    rules.write_text(f"!{name}\n")
+    assert name in [entry.path for entry in snap(tmp_path).files]
+
+
+@pytest.mark.parametrize(
+    ("path", "rule", "allowed"),
+    [
+        ("conf/.env", "!.env", True),
+        ("conf/.env", "!.env*", True),
+        ("conf/.env", "!/conf/.env", True),
+        (".aws/config", "!.aws/", True),
+        ("conf/.env", "!conf/", False),
+        ("conf/.env", "!*", False),
+        ("conf/.env", "!**/*", False),
+        ("conf/.env", "!conf", False),
+    ],
+)
+def test_only_a_rule_for_the_secret_itself_sends_it(
+    tmp_path: Path, path: str, rule: str, allowed: bool
+) -> None:
+    (tmp_path / path).parent.mkdir(exist_ok=True)
+    (tmp_path / path).write_text("secret")
+    (tmp_path / ".gitignore").write_text(f"# ours\n\n{rule}\n")
+    if allowed:
+        assert path in [entry.path for entry in snap(tmp_path).files]
+    else:
+        with pytest.raises(SecretsFound):
+            snap(tmp_path)
+
+
+def test_secret_in_a_known_file_is_still_known(tmp_path: Path) -> None:
+    cache = StatCache()
+    body = "A1b2" * 20
+    (tmp_path / "notes.txt").write_text(f"-----BEGIN RSA PRIVATE KEY-----\n{body}\n")
+    for _ in range(2):
+        with pytest.raises(SecretsFound, match=r"notes\.txt \(holds a private key\)"):
+            snap(tmp_path, cache)
+    (tmp_path / ".gitignore").write_text("!notes.txt\n")
+    assert len(snap(tmp_path, cache).files) == 2

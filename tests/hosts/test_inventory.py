@@ -49,6 +49,7 @@ def test_load_settings_reads_the_users_file(home: Path, environ: Environ) -> Non
         daemon_image = "python:3.12-slim"
         state_dir = "/data/kernelext"
         slots = 4
+        pickles = "keep"
         [hosts.local]
         slots = 2
         """,
@@ -65,6 +66,7 @@ def test_load_settings_reads_the_users_file(home: Path, environ: Environ) -> Non
         daemon_image="python:3.12-slim",
         state_dir="/data/kernelext",
         slots=4,
+        pickles="keep",
         source=source,
     )
     assert settings.hosts["local"] == HostConfig("local", slots=2, source=source)
@@ -85,6 +87,8 @@ def test_load_settings_reads_the_users_file(home: Path, environ: Environ) -> Non
         ("[hosts.aws01]\nslot = 1", r"\[hosts.aws01\].*`slot`; did you mean `slots`"),
         ("[hosts.aws01]\nslots = 0", "`slots`"),
         ("[hosts.aws01]\nslots = true", "`slots`"),
+        ("[hosts.aws01]\npickles = 'never'", "`pickles`: 'never' is neither \"load\" nor"),
+        ("[hosts.aws01]\npickles = true", "`pickles`"),
         ("[hosts.aws01]\nssh = '-oX=y'", "`ssh`.*no machine"),
         ("[hosts.aws01]\nstate_dir = 'here'", "`state_dir`.*absolute"),
         ("[hosts.local]\nssh = 'x'", "`local` is this machine"),

@@ -1,0 +1,92 @@
+"""Bytes from whoever may run no code here: nothing that they choose is executed."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+import blosc2
+import msgpack
+import numpy as np
+import pytest
+
+from kernelext.errors import PickleKept, ValueCodecError
+from kernelext.models import ValueRef
+from kernelext.values import Encoded, decode, encode, stored
+
+from .test_decode import BOTH, VALUES, encoded
+from .trips import joined
+
+
+class Trap:
+    """Makes a file where it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open, (str(self.path), "w")
+
+
+def mistrusted(ref: ValueRef, data: bytes) -> Any:
+    return decode(ref, data, {}, loads_pickles=False)
+
+
+def vouched(codec: str, data: bytes, **changes: Any) -> ValueRef:
+    """Return a manifest that a host could write for any bytes."""
+    made = encoded("npy").ref
+    return dataclasses.replace(made, codec=codec, chunks=stored.cut([data])[0], **changes)
+
+
+@pytest.mark.parametrize("codec", ["json", "npy", "blosc2"])
+def test_what_holds_no_code_is_read(codec: str) -> None:
+    made = encoded(codec)
+    found = mistrusted(made.ref, joined(made))
+    np.testing.assert_equal(found, VALUES[codec])
+
+
+@pytest.mark.parametrize("value", [object, np.array([{}], dtype=object), Path(), lambda: 1])
+def test_what_is_a_pickle_is_not(value: Any) -> None:
+    made: Encoded = encode("x", value, {}, abilities=BOTH)
+    with pytest.raises(PickleKept, match="`x`"):
+        mistrusted(made.ref, joined(made))
+
+
+@pytest.mark.parametrize("codec", ["json", "npy", "blosc2", "pickle", "module", "tomorrow"])
+def test_pickle_is_not_loaded_under_any_name(codec: str, tmp_path: Path) -> None:
+    data = pickle.dumps(Trap(tmp_path / "touched"))
+    with pytest.raises((ValueCodecError, ImportError)):
+        mistrusted(vouched(codec, data), data)
+    assert not (tmp_path / "touched").exists()
+
+
+@pytest.mark.parametrize("descr", ["'|O'", "[('a', '|O'), ('b', '<i8')]"])
+def test_npy_of_objects_is_not_read(descr: str, tmp_path: Path) -> None:
+    header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': (1,), }}".ljust(117) + "\n"
+    trap = pickle.dumps(np.array([Trap(tmp_path / "touched")], dtype=object))
+    data = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + trap
+    with pytest.raises(ValueCodecError):
+        mistrusted(vouched("npy", data, shape=(1,), dtype="object"), data)
+    assert not (tmp_path / "touched").exists()
+
+
+def test_metalayer_of_a_frame_is_not_rebuilt_into_objects() -> None:
+    source = "def kernel(x):\n    return x"
+    code = {"kind": "lazyudf", "version": 1, "name": "kernel", "udf_source": source}
+    hostile = msgpack.ExtType(43, msgpack.packb(code))
+    array = np.arange(6.0).reshape(2, 3)
+    data = bytes(blosc2.asarray(array, meta={"kernelext": hostile}).to_cframe())
+    ref = vouched("blosc2", data, shape=(2, 3), dtype="float64")
+    assert mistrusted(ref, data).tolist() == array.tolist()
+
+
+def test_module_is_taken_only_where_it_is_imported() -> None:
+    made = encoded("module")
+    assert mistrusted(made.ref, joined(made)) is sys
+    sys.modules.pop("this", None)
+    with pytest.raises(ImportError, match="`import this` does it"):
+        mistrusted(vouched("module", b"this"), b"this")
+    assert "this" not in sys.modules
