@@ -28,7 +28,7 @@ def fetch(link: HostLink, follower: Follower, ref: ValueRef, check: Callable[[],
     DaemonError
         When the host has not what it promised.
     """
-    path = follower.value_path(ref)
+    path = follower.account.value_path(ref)
     path.parent.mkdir(exist_ok=True, mode=0o700)
     partial = path.with_name(path.name + ".new")
     with partial.open("ab") as out:

@@ -239,7 +239,7 @@ class HostWorker(threading.Thread):
         follower = self._followers[fold]
         try:
             if end.state is RunState.DONE:
-                for ref in follower.large_values():
+                for ref in follower.account.large_values():
                     self._reach.persist(
                         partial(fetch, self._link, follower, ref, self._check_fetch)
                     )
