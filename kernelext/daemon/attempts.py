@@ -76,6 +76,7 @@ class Attempt:
     stop_asked: str = ""  # an EndCause: someone wants it gone
     control: socket.socket | None = None
     is_unwanted: bool = False  # to be deleted as soon as it has ended
+    listeners: set[int] = field(default_factory=set)  # sessions whose client has followed it
     _closing: threading.Lock = field(default_factory=threading.Lock)
     _asking: threading.Lock = field(default_factory=threading.Lock)
 

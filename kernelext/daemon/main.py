@@ -103,7 +103,7 @@ def _run(options: argparse.Namespace, state: StateDir, engine: Engine) -> None:
     limits: dict[str, Any] = {"cores": cores, "memory_bytes": memory_bytes, "slots": options.slots}
     queue = Queue(attempts, conductor, pulse, **limits)
     server = Server(state, attempts, pulse, options.idle_s)
-    rooms = Rooms(attempts, blobs, conductor, engine, queue, pulse)
+    rooms = Rooms(attempts, blobs, conductor, engine, queue, pulse, state)
     service = Service(identity, rooms, server.retire)
     clear_leftovers(state, attempts, engine, identity.code)
     engine.watch(pulse.beat)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import sys
 import threading
@@ -23,7 +24,7 @@ from kernelext.runs.desk import Desk
 from kernelext.runs.fetching import fetch
 from kernelext.runs.follower import Follower
 from kernelext.runs.reach import Left, Reach
-from kernelext.runs.results import FoldResult
+from kernelext.runs.results import FoldResult, cancelled_elsewhere
 from kernelext.runs.sending import Sender
 from kernelext.runs.updates import FoldEnded, FoldEvent, FoldState, HostSaid
 
@@ -258,7 +259,10 @@ class HostWorker(threading.Thread):
                 image_digest=image_digest,
                 boot_id=boot_id,
             )
-        self._close(fold, follower.result(self.host, end))
+        result = follower.result(self.host, end)
+        if end.cause is EndCause.USER_INTERRUPT and self._stop is None:
+            result = dataclasses.replace(result, error=cancelled_elsewhere(result))
+        self._close(fold, result)
 
     def _fail(self, fold: str, error: KernelExtError) -> None:
         """End a fold whose results cannot come home; its host is to throw it away."""

@@ -77,8 +77,9 @@ def runs(
             rows = [_row(run, history.folds(run.id)) for run in history.find(wanted)]
     frame = pd.DataFrame(rows, columns=list(_row(_NOTHING, []))).set_index("run")
     for name in TIMES:
-        frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601")
-    now = pd.Timestamp.now(tz="UTC")
+        moments = pd.to_datetime(frame[name], utc=True, format="ISO8601")
+        frame[name] = moments.astype("datetime64[ns, UTC]")  # also where there is none
+    now = pd.Timestamp.now(tz="UTC").as_unit("ns")
     frame.insert(8, "elapsed", frame["ended_at"].fillna(now) - frame["created_at"])
     return frame
 

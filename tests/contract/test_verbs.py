@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import builtins
+import os
+import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,9 +14,13 @@ import pandas as pd
 import pytest
 
 import kernelext
-from kernelext.errors import HistoryError, OptionError
+from kernelext import cli
+from kernelext.errors import HistoryError, KernelExtError, OptionError, RunError
 
+from .conftest import wait_until
+from .interrupts import printed
 from .notebook import Notebook
+from .orphans import Client
 
 
 def newest(host: str) -> str:
@@ -131,3 +138,169 @@ def test_load_of_a_value_that_could_not_travel(notebook: Notebook) -> None:
     notebook.run("%%remote\nimport threading\nlock = threading.Lock()")
     with pytest.raises(HistoryError, match="lock has stayed on local"):
         kernelext.load("last", "lock")
+
+
+# cancel
+
+SLEEP = "import time\nprint('on')\ntime.sleep(300)"
+STUBBORN = """
+import time
+print('on')
+while True:
+    try:
+        time.sleep(300)
+    except KeyboardInterrupt:
+        pass
+"""
+
+
+def verb(notebook: Notebook, line: str) -> str:
+    """What a verb says."""
+    return notebook.check(f"%remote {line}").stdout
+
+
+def refusal(notebook: Notebook, line: str) -> str:
+    """What a verb that cannot be carried out says."""
+    shown = notebook.run(f"%remote {line}")
+    assert isinstance(shown.error, KernelExtError)
+    return str(shown.error)
+
+
+@pytest.mark.parametrize(("code", "least_s"), [(SLEEP, 0.0), (STUBBORN, 0.4)])
+def test_cancel_ends_a_run_whose_client_has_died(
+    notebook: Notebook, project: Path, host: str, code: str, least_s: float
+) -> None:
+    with Client(project, host, code) as client:
+        client.die()
+        began_s = time.monotonic()
+        said = verb(notebook, f"cancel {client.run[:7]} --grace 0.5s")
+        assert time.monotonic() - began_s > least_s
+    confirmed = f"{client.run} fold 0: cancelled (user_interrupt), as {host} confirmed\n"
+    assert said == confirmed
+    assert kernelext.runs(text=client.run)["state"].iloc[0] == "cancelled"
+    assert verb(notebook, f"cancel {client.run}") == (
+        f"{client.run} has ended already: cancelled (user_interrupt)\n"
+    )
+    sweep(notebook, host)
+
+
+def test_cancel_of_one_fold_leaves_the_others(notebook: Notebook, project: Path, host: str) -> None:
+    with Client(project, host, SLEEP, folds="0-1") as client:
+        client.die()
+        assert "fold 1: cancelled" in verb(notebook, f"cancel {client.run} --fold 1")
+        assert kernelext.runs(text=client.run)["state"].iloc[0] != "cancelled"
+        assert "has no fold 7" in refusal(notebook, f"cancel {client.run} --fold 7")
+        assert "fold 0: cancelled" in verb(notebook, f"cancel {client.run}")
+    sweep(notebook, host)
+
+
+def test_cancel_without_a_name(notebook: Notebook, project: Path, host: str) -> None:
+    assert verb(notebook, "cancel") == "Nothing runs.\n"
+    half = "0 --cpus 0.4"
+    with (
+        Client(project, host, SLEEP, folds=half) as one,
+        Client(project, host, SLEEP, folds=half) as other,
+    ):
+        assert "2 runs have not ended" in refusal(notebook, "cancel")
+        said = verb(notebook, "cancel --all --kill")
+        assert said.count(f"as {host} confirmed") == 2
+        assert one.run in said
+        assert other.run in said
+
+
+def test_notebook_hears_that_its_run_was_cancelled(
+    notebook: Notebook, project: Path, host: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The console ends it, the cell in the notebook says so."""
+    done: list[int] = []
+
+    def console() -> None:
+        wait_until(printed("on"), "the cell to print", 60)
+        done.append(cli.main(["cancel"]))
+
+    thread = threading.Thread(target=console)
+    thread.start()
+    shown = notebook.run(f"%%remote {host}\n{SLEEP}")
+    thread.join(60)
+    assert done == [0]
+    assert isinstance(shown.error, RunError)
+    assert str(shown.error) == (
+        f"cancelled by `cancel`, not by this notebook; {host} confirmed that the cell has ended"
+    )
+    assert kernelext.runs(limit=1)["state"].iloc[0] == "cancelled"
+
+
+# fetch
+
+RESULTS = """
+import numpy as np, time
+print('on')
+time.sleep({wait_s})
+small, large = 1, np.random.default_rng(0).random(200_000)
+print('end')
+"""
+
+
+def test_fetch_brings_what_a_dead_client_left(notebook: Notebook, project: Path, host: str) -> None:
+    with Client(project, host, RESULTS.format(wait_s=0.5)) as client:
+        client.die()
+    with pytest.raises(HistoryError, match=f"kernelext fetch {client.run}"):
+        kernelext.load(client.run, "large")
+    wait_ended(notebook, client.run)
+    said = verb(notebook, f"fetch {client.run} large")
+    assert "large (1.6 MB)" in said or "large (1." in said
+    assert "it has ended: done" in said
+    assert "bound here: large" in said
+    expected = np.random.default_rng(0).random(200_000)
+    np.testing.assert_array_equal(notebook.names["large"], expected)
+    assert "small" not in notebook.names
+    assert kernelext.load(client.run, "small") == 1
+    assert verb(notebook, f"logs {client.run}") == "on\nend\n"
+    assert kernelext.runs(text=client.run)["state"].iloc[0] == "done"
+    assert verb(notebook, f"fetch {client.run}") == f"{client.run} fold 0: all of it is at home\n"
+    sweep(notebook, host)
+
+
+def wait_ended(notebook: Notebook, run: str) -> None:
+    """Wait until the host says that a run has ended."""
+
+
+    def has_ended() -> bool:
+        notebook.run(f"%remote fetch {run} small")
+        return "end\n" in verb(notebook, f"logs {run}")
+
+    wait_until(has_ended, "the end", 60)
+
+
+def test_fetch_while_it_runs_brings_what_there_is(
+    notebook: Notebook, project: Path, host: str
+) -> None:
+    with Client(project, host, SLEEP) as client:
+        said = verb(notebook, f"fetch {client.run}")
+        assert "it is running there, fetch again when it has ended" in said
+        assert verb(notebook, f"logs {client.run}") == "on\n"
+        verb(notebook, f"cancel {client.run}")
+    assert [path.name for path in journals(client.run)] == ["journal"]
+
+
+def journals(run: str) -> list[Path]:
+    """What lies at home of a run's first fold."""
+    return list((Path(os.environ["KERNELEXT_DATA"]) / "runs" / run / "0" / "1").iterdir())
+
+
+def test_fetch_of_what_is_at_home_or_nowhere(notebook: Notebook, host: str) -> None:
+    notebook.check(f"%%remote {host}\nimport os\nx, big = 1, os.urandom(100_000)")
+    run = newest(host)
+    assert verb(notebook, "fetch last") == f"{run} fold 0: all of it is at home\n"
+    assert "bound here: x" in verb(notebook, "fetch last x")
+    assert "did you mean big" in refusal(notebook, "fetch last bigg")
+    for path in Path(os.environ["KERNELEXT_DATA"], "runs", run, "0", "1", "values").iterdir():
+        path.unlink()
+    assert f"{host} has nothing of it any more" in verb(notebook, "fetch last")
+    with pytest.raises(HistoryError, match="the bytes of big are not at home"):
+        kernelext.load("last", "big")
+
+
+def sweep(notebook: Notebook, host: str) -> None:
+    """Have the host remove what nobody has taken."""
+    verb(notebook, f"gc {host} --older-than 0s")
