@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import Any
 
 __version__ = "0.1.0"
@@ -14,10 +16,30 @@ _HOMES = {
     "RemoteCellError": "kernelext.errors",
     "RunError": "kernelext.errors",
     "close_magics": "kernelext.magics.entry",
+    "load": "kernelext.verbs.load",
     "register_magics": "kernelext.magics.entry",
+    "runs": "kernelext.verbs.frame",
 }
 
-__all__ = ["KernelExtError", "RemoteCellError", "RunError", "load_ipython_extension"]
+__all__ = [
+    "KernelExtError",
+    "RemoteCellError",
+    "RunError",
+    "load",
+    "load_ipython_extension",
+    "runs",
+]
+
+
+class _Package(ModuleType):
+    """Keeps `kernelext.runs` the function: importing the room of that name would replace it."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

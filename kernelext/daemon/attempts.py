@@ -92,6 +92,7 @@ class Attempt:
     is_unwanted: bool = False  # to be deleted as soon as it has ended
     placed: Placed = field(default_factory=Placed)
     changes: bytes = b""  # `FileChanges` as JSON, when it has ended; empty: none
+    listeners: set[int] = field(default_factory=set)  # sessions whose client has followed it
     _closing: threading.Lock = field(default_factory=threading.Lock)
     _asking: threading.Lock = field(default_factory=threading.Lock)
 

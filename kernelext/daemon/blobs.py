@@ -6,6 +6,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from kernelext.errors import DaemonError
 from kernelext.models import Chunk
 
 PIECE_BYTES = 1024 * 1024
+TOUCH_S = 60.0
 EMPTY = hashlib.sha256(b"").hexdigest()
 
 
@@ -44,15 +46,22 @@ class BlobStore:
 
     def missing(self, digests: Iterable[str]) -> list[str]:
         """Return which of `digests` are not here, each once."""
-        return [digest for digest in dict.fromkeys(digests) if not self._is_whole(digest)]
+        now = time.time()
+        return [digest for digest in dict.fromkeys(digests) if not self._is_whole(digest, now)]
 
-    def _is_whole(self, digest: str) -> bool:
-        """Whether a blob is here; one that a power cut has left empty is not."""
+    def _is_whole(self, digest: str, now: float) -> bool:
+        """Whether a blob is here; one that a power cut has left empty is not.
+
+        Its mtime says when it was last asked for, so that one in use is not collected.
+        """
+        name = self._name(digest)
         try:
-            size_bytes = os.stat(self._name(digest)).st_size  # noqa: PTH116
+            found = os.stat(name)  # noqa: PTH116
+            if now - found.st_mtime > TOUCH_S:
+                os.utime(name)
         except FileNotFoundError:
             return False
-        return size_bytes > 0 or digest == EMPTY
+        return found.st_size > 0 or digest == EMPTY
 
     def put(self, digest: str, data: bytes) -> None:
         """Store bytes.
@@ -65,7 +74,7 @@ class BlobStore:
         target = self.path(digest)
         if hashlib.sha256(data).hexdigest() != digest:
             raise DaemonError(f"what arrived is not {digest[:12]}: damaged on the way")
-        if self._is_whole(digest):
+        if self._is_whole(digest, time.time()):
             return
         partial = self._state.incoming / f"{digest}.{secrets.token_hex(4)}"
         fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400)

@@ -103,7 +103,7 @@ def _run(options: argparse.Namespace, state: StateDir, engine: Engine) -> None:
     capacity = Capacity(*engine.capacity(), options.slots)
     queue = Queue(attempts, conductor, engine, pulse, capacity)
     server = Server(state, attempts, pulse, options.idle_s)
-    rooms = Rooms(attempts, blobs, conductor, engine, queue, pulse)
+    rooms = Rooms(attempts, blobs, conductor, engine, queue, pulse, state)
     service = Service(identity, rooms, server.retire)
     clear_leftovers(state, attempts, engine, identity.code)
     engine.watch(pulse.beat)

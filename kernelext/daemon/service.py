@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from kernelext.daemon.attempts import Attempt, Attempts
 from kernelext.daemon.blobs import BlobStore
+from kernelext.daemon.collect import Collector
 from kernelext.daemon.conductor import Conductor
 from kernelext.daemon.engine import Engine
 from kernelext.daemon.outputs import read_piece
 from kernelext.daemon.pulse import Pulse
 from kernelext.daemon.queue import Queue
-from kernelext.daemon.statedir import SAFE_DIGEST, open_beneath
+from kernelext.daemon.statedir import SAFE_DIGEST, StateDir, open_beneath
 from kernelext.daemon.workdir import project_files
 from kernelext.errors import DaemonError, ProtocolError
 from kernelext.models import (
@@ -51,6 +53,7 @@ class Rooms:
     engine: Engine
     queue: Queue
     pulse: Pulse
+    state: StateDir
 
 
 class Service:
@@ -72,6 +75,8 @@ class Service:
         self._conductor = rooms.conductor
         self._engine = rooms.engine
         self._queue = rooms.queue
+        self._state = rooms.state
+        self._using = threading.Lock()  # of blobs: none is collected while a run comes in
         self._retire = retire
         self._answers: dict[str, Callable[[Header, bytes], Answer]] = {
             "hello": self._hello,
@@ -81,11 +86,13 @@ class Service:
             "missing": self._missing,
             "put": self._put,
             "submit": self._submit,
+            "attempt": self._attempt,
             "get": self._get,
             "read": self._read,
             "interrupt": self._interrupt,
             "kill": self._kill,
             "release": self._release,
+            "collect": self._collect,
             "retire": self._end,
         }
 
@@ -148,11 +155,12 @@ class Service:
             start += size
         spec = RunSpec.from_json(header["spec"])
         tasks = [Task.from_json(task) for task in header["tasks"]]
-        missing = self._blobs.missing(self._needed(spec, tasks))
-        if missing:
-            return {"missing": missing}, b""
-        for task in tasks:
-            self.attempts.add(spec, task, dict(header.get("env", {})))
+        with self._using:
+            missing = self._blobs.missing(self._needed(spec, tasks))
+            if missing:
+                return {"missing": missing}, b""
+            for task in tasks:
+                self.attempts.add(spec, task, dict(header.get("env", {})))
         return {"missing": []}, b""
 
     def _needed(self, spec: RunSpec, tasks: list[Task]) -> list[str]:
@@ -164,6 +172,10 @@ class Service:
                 files = project_files(spec.project, self._blobs)
                 needed += [chunk.digest for entry in files for chunk in entry.chunks]
         return needed
+
+    def _attempt(self, header: Header, _: bytes) -> Answer:
+        attempt = self.open_journal(AttemptId.from_json(header["attempt"]))
+        return {"state": attempt.state.value, "journal_bytes": attempt.journal_size()}, b""
 
     def _get(self, header: Header, _: bytes) -> Answer:
         attempt = self.attempts.get(AttemptId.from_json(header["attempt"]))
@@ -206,6 +218,18 @@ class Service:
         if attempt.state.is_final:
             self.attempts.forget(attempt)
         return {}, b""
+
+    def _collect(self, header: Header, _: bytes) -> Answer:
+        collector = Collector(
+            self._state,
+            self.attempts,
+            self._engine,
+            lambda attempt: self._needed(attempt.record.spec, [attempt.record.task]),
+        )
+        owner, older_than_s = str(header["owner"]), float(header["older_than_s"])
+        with self._using:
+            removed = collector.collect(owner, older_than_s, dry_run=bool(header["dry_run"]))
+        return {"removed": to_json(removed)}, b""
 
     def _end(self, _: Header, __: bytes) -> Answer:
         living = self.attempts.living()

@@ -39,6 +39,7 @@ class Session:
         self._service = service
         self._send_lock = threading.Lock()
         self._follows: dict[AttemptId, Follow] = {}
+        self._heard: list[Attempt] = []
         self._is_open = True
         self._sent_s = time.monotonic()
 
@@ -57,6 +58,8 @@ class Session:
         except (OSError, ProtocolError) as exc:
             log.info("client.gone reason=%s", exc)
         self._is_open = False
+        for attempt in self._heard:
+            attempt.listeners.discard(id(self))
         self._service.pulse.beat()
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
@@ -98,6 +101,8 @@ class Session:
             return
         attempt = self._service.open_journal(attempt_id)
         self._follows[attempt_id] = Follow(attempt, int(header["offset"]))
+        attempt.listeners.add(id(self))
+        self._heard.append(attempt)
         self._service.pulse.beat()
 
     def _follow_submitted(self, header: Header) -> None:

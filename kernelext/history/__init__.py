@@ -1,5 +1,6 @@
 """What ran, when, where and how it ended: one SQLite file a user. Knows no host, no network."""
 
+from kernelext.history.find import RunFilter
 from kernelext.history.history import History
 from kernelext.history.paths import data_dir, history_path
 from kernelext.history.records import AttemptRow, FoldRow, HostRow, RunRow, iso_time
@@ -10,6 +11,7 @@ __all__ = [
     "FoldRow",
     "History",
     "HostRow",
+    "RunFilter",
     "RunRow",
     "data_dir",
     "history_path",

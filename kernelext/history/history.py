@@ -11,7 +11,7 @@ from typing import Any
 
 from kernelext.errors import HistoryError
 from kernelext.history.database import Database
-from kernelext.history.find import newest_runs, one_run
+from kernelext.history.find import RunFilter, newest_runs, one_run
 from kernelext.history.records import (
     AttemptRow,
     FoldRow,
@@ -190,8 +190,17 @@ class History:
 
     def runs(self, limit: int = 20, text: str | None = None) -> list[RunRow]:
         """Return the newest runs first, at most `limit`, only those with `text` in them."""
+        return self.find(RunFilter(text=text, limit=limit))
+
+    def find(self, wanted: RunFilter) -> list[RunRow]:
+        """Return the runs that are wanted, the newest first."""
         with self._database.reading() as db:
-            return newest_runs(db, limit, text)
+            return newest_runs(db, wanted)
+
+    def unfinished(self) -> list[RunRow]:
+        """Return the runs that have not ended, the newest first."""
+        states = tuple(state for state in RunState if not state.is_final)
+        return self.find(RunFilter(states=states))
 
     def run(self, id_or_prefix: str) -> RunRow:
         """Return one run by its id, the beginning of it, its name, or ``last``.

@@ -18,6 +18,7 @@ from kernelext.models import (
     HostFacts,
     ImageFacts,
     RunSpec,
+    RunState,
     Task,
     to_json,
 )
@@ -26,6 +27,7 @@ from kernelext.wire import Frame, Header
 IMAGE_TIMEOUT_S = 900.0  # the host may have to pull it
 IN_FLIGHT_BYTES = 32 * 1024 * 1024
 IN_FLIGHT_REQUESTS = 256
+COLLECT_TIMEOUT_S = 600.0
 FAREWELL_S = 1.0  # for what the host is still to hear when the link is closed
 
 Part = bytes | memoryview
@@ -126,6 +128,17 @@ class HostLink(StandingLink):
         self.known.difference_update(lacking)
         return lacking
 
+    def attempt(self, attempt: AttemptId) -> tuple[RunState, int]:
+        """Ask for an attempt's state and the bytes of its journal.
+
+        Raises
+        ------
+        DaemonError
+            The host does not know it.
+        """
+        answer, _ = self.ask({"op": "attempt", "attempt": to_json(attempt)})
+        return RunState(answer["state"]), int(answer["journal_bytes"])
+
     def listen(self, attempt: AttemptId, follower: Push) -> None:
         """Give what the daemon pushes about an attempt to `follower`."""
         self._followers[attempt] = follower
@@ -202,6 +215,12 @@ class HostLink(StandingLink):
         is_new = sentence not in self._said
         self._said.add(sentence)
         return is_new
+
+    def collect(self, owner: str, older_than_s: float, *, dry_run: bool) -> list[Header]:
+        """Have the host remove what nobody needs; what it was, or would be."""
+        request = {"op": "collect", "owner": owner, "older_than_s": older_than_s}
+        answer, _ = self.ask({**request, "dry_run": dry_run}, timeout_s=COLLECT_TIMEOUT_S)
+        return list(answer["removed"])
 
     def refresh(self) -> HostFacts:
         """Ask how the host does now."""

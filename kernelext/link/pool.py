@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from kernelext.link.hostlink import HostLink
@@ -36,6 +37,21 @@ class LinkPool:
                     link.close()
                 link = self._links[host.name] = HostLink(host, self._environ, self._local_state)
             return link
+
+    @contextlib.contextmanager
+    def separate(self, host: HostConfig) -> Iterator[HostLink]:
+        """Connect a link for one purpose, apart from the one that cells use.
+
+        Raises
+        ------
+        LinkError, HostError
+        """
+        link = HostLink(host, self._environ, self._local_state)
+        try:
+            link.connect()
+            yield link
+        finally:
+            link.close()
 
     def close(self) -> None:
         """End all connections."""

@@ -31,7 +31,7 @@ class CellMagics:
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
-        self._context = Context(Path.cwd())
+        self._context = Context(Path.cwd(), namespace=shell.user_ns)
 
     def close(self) -> None:
         """End the connections."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 
 from kernelext.errors import DaemonError
@@ -28,9 +29,10 @@ def fetch(link: HostLink, follower: Follower, ref: ValueRef, check: Callable[[],
     DaemonError
         When the host has not what it promised.
     """
-    path = follower.value_path(ref)
+    path = follower.account.value_path(ref)
     path.parent.mkdir(exist_ok=True, mode=0o700)
-    partial = path.with_name(path.name + ".new")
+    # Another process may be bringing the same one.
+    partial = path.with_name(f"{path.name}.{os.getpid()}.new")
     with partial.open("ab") as out:
         here_bytes, start = out.tell(), 0
         for chunk in ref.chunks:

@@ -10,19 +10,18 @@ from pathlib import Path
 
 from kernelext.errors import KernelExtError, ProtocolError
 from kernelext.events import Event
-from kernelext.models import JOURNAL_NAME, AttemptEnd, AttemptId, FileChanges, RunState, ValueRef
+from kernelext.models import JOURNAL_NAME, AttemptEnd, AttemptId, FileChanges, RunState
+from kernelext.runs.journal import PIECE_BYTES, Account
 from kernelext.runs.results import FoldResult, StoredValue
 from kernelext.wire import FrameDecoder, Header
-
-VALUES_NAME = "values"
 
 
 class Follower:
     """Keeps an attempt's journal in the user's data folder.
 
-    What the daemon pushes is appended; its place is the length of the file, so a cut
-    connection goes on exactly there and nothing is lost or doubled, also where two
-    connections bring the same piece.
+    What the daemon pushes is written at its own place in the file, so a cut connection goes
+    on exactly there and nothing is lost or doubled, also where two connections, or two
+    processes, bring the same piece.
 
     Parameters
     ----------
@@ -56,14 +55,23 @@ class Follower:
         self._lock = threading.Lock()
         self._decoder = FrameDecoder()
         self._number = 0
-        self._values: dict[str, ValueRef] = {}
-        self._inline: dict[str, bytes] = {}
-        self._left: dict[str, str] = {}
-        self._changed: tuple[str, ...] = ()
-        self._deleted: tuple[str, ...] = ()
-        self._failure: dict[str, object] = {}
+        self.account = Account(directory)
         self._fd = -1  # opened with the first byte: a fan-out may be wider than a process's limit
         self._is_over = False
+
+    def resume(self) -> None:
+        """Begin where the file at home ends.
+
+        Raises
+        ------
+        ProtocolError
+            When what is there is no journal.
+        """
+        path = self.directory / JOURNAL_NAME
+        if path.exists():
+            with self._lock, path.open("rb") as file:
+                while data := file.read(PIECE_BYTES):
+                    self._read(data)
 
     def close(self) -> None:
         """Take nothing more."""
@@ -106,8 +114,10 @@ class Follower:
 
     def _open(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        # Not O_APPEND: whoever else follows writes the same bytes at the same places.
+        flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
         self._fd = os.open(self.directory / JOURNAL_NAME, flags, 0o600)
+        os.lseek(self._fd, self.offset, os.SEEK_SET)
 
     def _append(self, data: bytes) -> None:
         if self._fd < 0:
@@ -115,6 +125,9 @@ class Follower:
         view = memoryview(data)
         while view:
             view = view[os.write(self._fd, view) :]
+        self._read(data)
+
+    def _read(self, data: bytes) -> None:
         self.offset += len(data)
         for header, body in self._decoder.feed(data):
             event = Event.from_frame(header, body)
@@ -123,49 +136,23 @@ class Follower:
             if event.number != self._number + 1:
                 raise ProtocolError(f"the journal of {self.attempt} lacks an event")
             self._number = event.number
-            self._note(event)
+            self.account.note(event)
             self._on_event(event)
-
-    def _note(self, event: Event) -> None:
-        if event.kind == "value" and "ref" in event.header:
-            ref = ValueRef.from_json(event.header["ref"])
-            self._values[ref.name] = ref
-            self._inline[ref.name] = event.body
-        elif event.kind == "value":
-            self._left[str(event.header["name"])] = str(event.header["left"])
-        elif event.kind == "changed":
-            self._changed = tuple(str(name) for name in event.header["names"])
-        elif event.kind == "deleted":
-            self._deleted = tuple(str(name) for name in event.header["names"])
-        elif event.kind == "error":
-            self._failure = event.content()
 
     # results
 
-    def large_values(self) -> list[ValueRef]:
-        """List the results whose bytes have to be fetched."""
-        return [
-            ref for name, ref in self._values.items() if ref.stored_bytes != len(self._inline[name])
-        ]
-
-    def value_path(self, ref: ValueRef) -> Path:
-        """Return where a fetched result lies at home."""
-        return self.directory / VALUES_NAME / ref.file_name
-
     def result(self, host: str, end: AttemptEnd) -> FoldResult:
         """Sum up, when all large values are here; results count only of a cell that is done."""
-        values: dict[str, StoredValue] = {}
-        if end.state is RunState.DONE:
-            for name, ref in self._values.items():
-                path = self.value_path(ref)
-                values[name] = StoredValue(ref, path if path.exists() else self._inline[name])
+        account = self.account
+        is_done = end.state is RunState.DONE
+        values: dict[str, StoredValue] = account.values() if is_done else {}
         return FoldResult(
             self.attempt,
             host,
             end,
             values,
-            self._left,
-            changed=self._changed,
-            deleted=self._deleted,
-            failure=self._failure,
+            account.left,
+            changed=account.changed,
+            deleted=account.deleted,
+            failure=account.failure,
         )

@@ -78,6 +78,18 @@ def fold_error(result: FoldResult, limits: Limits) -> BaseException | None:
     return RunError(_sentence(result, cause, limits), cause=cause.value, **place)
 
 
+def cancelled_elsewhere(result: FoldResult) -> RunError:
+    """Make the error of a fold that another process has ended."""
+    return RunError(
+        f"cancelled by `cancel`, not by this notebook; {result.host} confirmed that the cell has"
+        " ended",
+        cause=EndCause.USER_INTERRUPT.value,
+        run=result.attempt.run,
+        fold=result.attempt.fold,
+        host=result.host,
+    )
+
+
 def _sentence(result: FoldResult, cause: EndCause, limits: Limits) -> str:
     host, end = result.host, result.end
     if cause is EndCause.OUT_OF_MEMORY:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import sys
 import threading
@@ -22,10 +23,11 @@ from kernelext.models import INLINE_LIMIT_BYTES, AttemptEnd, AttemptId, EndCause
 from kernelext.runs.desk import Desk
 from kernelext.runs.fetching import fetch
 from kernelext.runs.filefetching import FileFetch
-from kernelext.runs.follower import VALUES_NAME, Follower
+from kernelext.runs.follower import Follower
+from kernelext.runs.journal import VALUES_NAME
 from kernelext.runs.keeping import keep_pickles
 from kernelext.runs.reach import Left, Reach
-from kernelext.runs.results import FoldResult
+from kernelext.runs.results import FoldResult, cancelled_elsewhere
 from kernelext.runs.sending import Sender
 from kernelext.runs.updates import FoldEnded, FoldEvent, FoldState, HostSaid
 
@@ -245,7 +247,7 @@ class HostWorker(threading.Thread):
         follower = self._followers[fold]
         try:
             if end.state is RunState.DONE:
-                for ref in follower.large_values():
+                for ref in follower.account.large_values():
                     self._reach.persist(
                         partial(fetch, self._link, follower, ref, self._check_fetch)
                     )
@@ -273,6 +275,8 @@ class HostWorker(threading.Thread):
             except OSError as exc:
                 self._fail(fold, self._home_error(exc))
                 return
+        if end.cause is EndCause.USER_INTERRUPT and self._stop is None:
+            result = dataclasses.replace(result, error=cancelled_elsewhere(result))
         self._close(fold, result)
 
     def _bring_files(self, fold: str, follower: Follower) -> None:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Protocol
 
-from kernelext.verbs import hosts, logs, runs, trust
+from kernelext.verbs import cancel, fetch, gc, hosts, logs, runs, trust
 from kernelext.verbs.context import Context
 from kernelext.verbs.parsing import Parser
 
@@ -23,7 +23,15 @@ class Verb(Protocol):
         """Carry it out and return its text."""
 
 
-VERBS: dict[str, Verb] = {"hosts": hosts, "runs": runs, "logs": logs, "trust": trust}
+VERBS: dict[str, Verb] = {
+    "hosts": hosts,
+    "runs": runs,
+    "logs": logs,
+    "cancel": cancel,
+    "fetch": fetch,
+    "gc": gc,
+    "trust": trust,
+}
 
 
 def command_parser(program: str) -> Parser:

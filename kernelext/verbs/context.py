@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from kernelext.bundle import StatCache
 from kernelext.history import History, data_dir, history_path
@@ -23,10 +24,18 @@ class Context:
     folder : Path
         Where the user is: the notebook's folder.
     environ : mapping, optional
+    namespace : dict, optional
+        Of a notebook, for what a verb is asked to bind there.
     """
 
-    def __init__(self, folder: Path, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        environ: Mapping[str, str] | None = None,
+        namespace: dict[str, Any] | None = None,
+    ) -> None:
         self.folder = folder
+        self.namespace = namespace
         self.environ = dict(os.environ if environ is None else environ)
         self.stat_cache = StatCache()
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from pathlib import Path
 
-from kernelext.errors import HistoryError, ProtocolError
+from kernelext.errors import HistoryError
 from kernelext.events import Event
 from kernelext.models import JOURNAL_NAME
+from kernelext.runs.journal import read_journal
 from kernelext.verbs.context import Context
-from kernelext.wire import FrameDecoder
 
 HELP = "show what a run printed"
-PIECE_BYTES = 1024 * 1024
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,20 +41,6 @@ def run(context: Context, options: argparse.Namespace) -> str:
         text = "".join(_text(event) for event in read_journal(path))
         parts.append(text if text.endswith("\n") or not text else text + "\n")
     return "".join(parts).rstrip("\n")
-
-
-def read_journal(path: Path) -> Iterator[Event]:
-    """Read a journal at home; what is torn at its end is left out."""
-    decoder = FrameDecoder()
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        try:
-            while data := file.read(PIECE_BYTES):
-                for header, body in decoder.feed(data):
-                    yield Event.from_frame(header, body)
-        except ProtocolError:
-            return
 
 
 def _text(event: Event) -> str:

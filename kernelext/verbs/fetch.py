@@ -1,0 +1,137 @@
+"""``fetch``: brings home what the hosts still have of a run."""
+
+from __future__ import annotations
+
+import argparse
+
+from kernelext.errors import DaemonError, HostError, KernelExtError
+from kernelext.history import AttemptRow, RunRow
+from kernelext.models import RunState
+from kernelext.runs.journal import Account, read_account
+from kernelext.runs.recovering import Recovered, recover
+from kernelext.runs.settling import settle, settle_unknown
+from kernelext.verbs.context import Context
+from kernelext.verbs.load import attempt_dir, load_value, newest_attempts
+from kernelext.verbs.size import size_text
+
+HELP = "bring home the output and the results of a run that its host still has"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the options."""
+    parser.add_argument("run", metavar="RUN", help="an id, the beginning of one, a name, or last")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="only these results; in a notebook they are bound too",
+    )
+    parser.add_argument("--fold", metavar="FOLD", help="only this fold")
+
+
+def run(context: Context, options: argparse.Namespace) -> str:
+    """Return a line a fold: what came, or why nothing did.
+
+    Raises
+    ------
+    HistoryError
+        No such run, fold or result.
+    HostError
+        Some host cannot be asked; the message has all lines.
+    """
+    row = context.history.run(options.run)
+    attempts = newest_attempts(context.history, row, options.fold)
+    names = tuple(name for word in options.names for name in word.split(",") if name)
+    lines: list[str] = []
+    failed = False
+    for host in dict.fromkeys(attempt.host for attempt in attempts):
+        mine = [attempt for attempt in attempts if attempt.host == host]
+        lines += [
+            f"{_name(each)}: all of it is at home" for each in mine if _is_home(context, each)
+        ]
+        missing = [each for each in mine if not _is_home(context, each)]
+        try:
+            lines += _fetch(context, host, missing, names) if missing else []
+        except (KernelExtError, TimeoutError) as exc:
+            lines.append(f"{host}: {exc}")
+            failed = True
+    if failed:
+        raise HostError("\n".join(lines))
+    lines += _bind(context, context.history.run(row.id), options.fold, names)
+    return "\n".join(lines)
+
+
+def _is_home(context: Context, attempt: AttemptRow) -> bool:
+    account = _account(context, attempt)
+    if attempt.ended_at is None or account.end is None:
+        return False
+    return account.end.state is not RunState.DONE or not account.absent_values()
+
+
+def _account(context: Context, attempt: AttemptRow) -> Account:
+    return read_account(attempt_dir(context.runs_dir, attempt))
+
+
+def _fetch(
+    context: Context, host: str, attempts: list[AttemptRow], names: tuple[str, ...]
+) -> list[str]:
+    lines = []
+    with context.links.separate(context.host(host)) as link:
+        for attempt in attempts:
+            directory = attempt_dir(context.runs_dir, attempt)
+            try:
+                came = recover(link, attempt.id, directory, names)
+            except DaemonError as exc:
+                row = settle_unknown(context.history, attempt, directory)
+                lines.append(f"{_name(attempt)}: {_unknown(row, exc)}")
+                continue
+            if came.end is not None:
+                settle(context.history, attempt, came.end, directory)
+            lines.append(f"{_name(attempt)} from {host}: {_told(came)}")
+    return lines
+
+
+def _unknown(attempt: AttemptRow, reason: DaemonError) -> str:
+    """Say why a host has nothing, from what the history knows."""
+    if attempt.ended_at is None:
+        return (
+            f"{attempt.host} does not have it: its notebook still sends it, or has died before it"
+            " could"
+        )
+    if attempt.state is RunState.LOST:
+        return f"{attempt.host} has nothing of it any more ({reason}); run the cell again"
+    return (
+        f"{attempt.host} has nothing of it any more: its notebook had taken what it wanted, or"
+        " `gc` has removed it; what is at home is all there is"
+    )
+
+
+def _told(came: Recovered) -> str:
+    things = [f"{size_text(came.output_bytes)} of output"] if came.output_bytes else []
+    things += [f"{ref.name} ({size_text(ref.stored_bytes)})" for ref in came.values]
+    brought = ", ".join(things) or "nothing new"
+    if came.end is None:
+        return f"{brought}; it is {came.state.value} there, fetch again when it has ended"
+    return f"{brought}; it has ended: {came.state.value}"
+
+
+def _bind(context: Context, row: RunRow, fold: str | None, names: tuple[str, ...]) -> list[str]:
+    """Bind the names that were asked for, where there is a notebook to bind them in.
+
+    Raises
+    ------
+    HistoryError
+        The run has no such result, or it is not at home.
+    """
+    attempts = newest_attempts(context.history, row, fold)
+    held = {name for attempt in attempts for name in _account(context, attempt).values()}
+    for name in names:
+        if context.namespace is not None or name not in held:
+            value = load_value(context.runs_dir, row, attempts, name, whole=fold is None)
+            if context.namespace is not None:
+                context.namespace[name] = value
+    return [f"bound here: {', '.join(names)}"] if names and context.namespace is not None else []
+
+
+def _name(attempt: AttemptRow) -> str:
+    return f"{attempt.run} fold {attempt.fold}"
