@@ -239,6 +239,8 @@ class RunSpec:
         Names of environment variables whose values come apart from this.
     folder : str
         Where in the project the cell runs: POSIX, relative to its root.
+    abilities : tuple of str
+        Libraries with which the notebook reads results; empty, those of the runner.
     """
 
     run: str
@@ -255,6 +257,7 @@ class RunSpec:
     whole_host: bool = True
     env: tuple[str, ...] = ()
     folder: str = "."
+    abilities: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RunSpec:
@@ -263,6 +266,7 @@ class RunSpec:
         fields["inputs"] = tuple(ValueRef.from_json(v) for v in data["inputs"])
         fields["outputs"] = tuple(data["outputs"])
         fields["env"] = tuple(data["env"])
+        fields["abilities"] = tuple(data.get("abilities", ()))
         fields["limits"] = Limits.from_json(data["limits"])
         if data.get("project"):
             fields["project"] = Chunk.from_json(data["project"])

@@ -124,6 +124,8 @@ class FoldGrid:
             self._trouble.pop(update.host, None)
         elif update.word == "sending":
             self._sending[update.host] = update.detail
+        elif update.word == "note":
+            sys.stderr.write(f"{update.detail}\n")
         else:
             words = f"{update.word} {update.detail}".strip()
             self._trouble[update.host] = words, time.monotonic()

@@ -41,6 +41,8 @@ class Replay:
             self._event(update.event)
         elif isinstance(update, FoldState):
             self._wait_for("" if update.state is RunState.RUNNING else update.state.value)
+        elif isinstance(update, HostSaid) and update.word == "note":
+            sys.stderr.write(f"{update.detail}\n")
         elif isinstance(update, HostSaid):
             self._wait_for("" if update.word == "reachable" else f"{update.word} {update.detail}")
         elif isinstance(update, FoldEnded):

@@ -13,6 +13,8 @@ from kernelext.runner.channel import EventChannel
 from kernelext.values import Encoded, encode, identity, is_immutable
 
 STAR = "*"
+# The same object pickles differently on the two sides, and so may other versions of a library.
+COMPUTED_HERE = frozenset({"pickle", "pickle_zip", "arrow", "polars", "ubjson"})
 
 
 class Results:
@@ -44,7 +46,7 @@ class Results:
         if is_immutable(value) or isinstance(value, (type, types.FunctionType)):
             return  # code: its pickle is not the same twice, and cells use it, not change it
         known = ref.identity
-        if ref.codec == "pickle":  # the same object pickles differently on the two sides
+        if ref.codec in COMPUTED_HERE:
             with contextlib.suppress(ValueCodecError):
                 known = identity(ref.name, value, self._namespace)
         self._before[ref.name] = known
@@ -84,7 +86,9 @@ class Results:
 
     def _send_value(self, name: str) -> None:
         try:
-            encoded = encode(name, self._namespace[name], self._namespace)
+            abilities = self._spec.abilities or None
+            value = self._namespace[name]
+            encoded = encode(name, value, self._namespace, abilities=abilities)
         except ValueCodecError as error:
             self._channel.emit("value", {"name": name, "left": str(error)})
             return

@@ -19,6 +19,7 @@ SAMPLE_BYTES = 384 * 1024
 SAMPLE_PIECES = 3
 WORTH_IT = 0.95  # of the raw size; above, compressing costs more than it saves
 META = "kernelext"
+WORDS = {1: "u1", 2: "u2", 4: "u4", 8: "u8", 16: "c16"}
 
 
 def choose_filter(flat: Array, itemsize: int) -> str | None:
@@ -73,6 +74,37 @@ def load(ref: ValueRef, data: stored.Buffer) -> Array:
     if META in packed.schunk.meta and packed.schunk.meta[META]["order"] == "F":
         return array.T
     return array
+
+
+def chunk(rows: Array, filter_name: str) -> bytes:
+    """Return rows as a frame of one chunk: what HDF5's Blosc2 filter reads."""
+    import blosc2
+
+    cparams = _cparams(filter_name, typesize=rows.itemsize)
+    made = blosc2.SChunk(chunksize=rows.nbytes, data=rows, cparams=cparams, contiguous=True)
+    compressed: bytes = made.to_cframe()
+    return compressed
+
+
+def pack(flat: Array, itemsize: int, filter_name: str) -> bytes:
+    """Return bytes as a frame of elements of 1, 2, 4, 8 or 16 bytes."""
+    import blosc2
+
+    items = flat.view(WORDS[itemsize])
+    compressed: bytes = blosc2.asarray(
+        items, cparams=_cparams(filter_name), contiguous=True
+    ).to_cframe()
+    return compressed
+
+
+def unpack(data: stored.Buffer) -> Array:
+    """Return the bytes that `pack` was given, writable."""
+    import blosc2
+
+    packed = blosc2.ndarray_from_cframe(data)
+    packed.schunk.dparams = blosc2.DParams(nthreads=_n_threads())
+    array: Array = packed[...]
+    return array.view("u1")
 
 
 def _cparams(filter_name: str, **options: Any) -> Any:
