@@ -43,7 +43,9 @@ function.__module__ = "__main__"
 def test_byte_code_needs_the_notebooks_python() -> None:
     encoded = encode("f", function, {})
     check_image([encoded], image("3.11.9"), HERE)
-    with pytest.raises(ValueCodecError, match=r"^f can .* has 3.11.2, the image 3.12.1; .* --image"):
+    with pytest.raises(
+        ValueCodecError, match=r"^f can .* has 3.11.2, the image 3.12.1; .* --image"
+    ):
         check_image([encoded], image("3.12.1"), HERE)
 
 
