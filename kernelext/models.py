@@ -280,6 +280,8 @@ class RunSpec:
         Where in the project the cell runs: POSIX, relative to its root.
     collect : tuple of str
         Folders of the project whose changed files come home.
+    abilities : tuple of str
+        Libraries with which the notebook reads results; empty, those of the runner.
     """
 
     run: str
@@ -297,6 +299,7 @@ class RunSpec:
     env: tuple[str, ...] = ()
     folder: str = "."
     collect: tuple[str, ...] = ()
+    abilities: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RunSpec:
@@ -306,6 +309,7 @@ class RunSpec:
         fields["outputs"] = tuple(data["outputs"])
         fields["env"] = tuple(data["env"])
         fields["collect"] = tuple(data.get("collect", ()))
+        fields["abilities"] = tuple(data.get("abilities", ()))
         fields["limits"] = Limits.from_json(data["limits"])
         if data.get("project"):
             fields["project"] = Chunk.from_json(data["project"])

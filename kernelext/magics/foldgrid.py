@@ -126,6 +126,8 @@ class FoldGrid:
             self._trouble.pop(update.host, None)
         elif update.word in ("sending", "fetching"):
             self._sending[update.host] = update.word, update.detail
+        elif update.word == "note":
+            sys.stderr.write(f"{update.detail}\n")
         else:
             words = f"{update.word} {update.detail}".strip()
             self._trouble[update.host] = words, time.monotonic()

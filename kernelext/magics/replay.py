@@ -44,7 +44,7 @@ class Replay:
         elif isinstance(update, FoldState):
             self._wait_for("" if update.state is RunState.RUNNING else update.state.value)
         elif isinstance(update, HostSaid) and update.word == "note":
-            sys.stderr.write(f"{update.host}: {update.detail}\n")
+            sys.stderr.write(f"{update.detail}\n")
         elif isinstance(update, HostSaid):
             self._wait_for("" if update.word == "reachable" else f"{update.word} {update.detail}")
         elif isinstance(update, FoldEnded):

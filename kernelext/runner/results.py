@@ -70,7 +70,9 @@ class Results:
 
     def _send_value(self, name: str) -> None:
         try:
-            encoded = encode(name, self._namespace[name], self._namespace)
+            abilities = self._spec.abilities or None
+            value = self._namespace[name]
+            encoded = encode(name, value, self._namespace, abilities=abilities)
         except ValueCodecError as error:
             self._channel.emit("value", {"name": name, "left": str(error)})
             return

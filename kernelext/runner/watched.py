@@ -12,6 +12,8 @@ from kernelext.models import ValueRef
 from kernelext.values import identity, is_immutable
 
 CODE = (type, types.FunctionType)
+# The same object pickles differently on the two sides, and so may other versions of a library.
+COMPUTED_HERE = frozenset({"pickle", "pickle_zip", "arrow", "polars", "ubjson"})
 
 
 class WatchedInputs:
@@ -41,7 +43,7 @@ class WatchedInputs:
         if is_fixed:
             return
         known = ref.identity
-        if is_code or ref.codec == "pickle":  # an object pickles differently on the two sides
+        if is_code or ref.codec in COMPUTED_HERE:
             with contextlib.suppress(ValueCodecError):
                 known = identity(name, _state(value), self._namespace)
         self._digests[name] = known

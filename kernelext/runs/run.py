@@ -164,7 +164,9 @@ class Run:
                 facts = link.refresh()  # it may have been mended since
             require_gpus(link.host.name, facts, self.plan.limits)
         elif facts.gpu_problem and link.says_once(facts.gpu_problem):
-            self._updates.put(HostSaid(link.host.name, "note", facts.gpu_problem))
+            self._updates.put(
+                HostSaid(link.host.name, "note", f"{link.host.name}: {facts.gpu_problem}")
+            )
 
     def _slots(self, link: HostLink) -> int:
         assert link.facts is not None

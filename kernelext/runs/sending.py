@@ -6,16 +6,15 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from kernelext.errors import CellSyntaxError, DaemonError, ValueCodecError
+from kernelext.errors import CellSyntaxError, DaemonError
 from kernelext.link import HostLink
 from kernelext.models import INLINE_LIMIT_BYTES, ImageFacts, RunSpec, Task
+from kernelext.runs.fitting import ADVICE, check_image
 from kernelext.runs.plan import RunPlan
 from kernelext.runs.uploads import refuse_size
-from kernelext.values import Encoded, encode
+from kernelext.values import Encoded, abilities_of, encode, own_abilities
 
 SENDING_TRIES = 3
-ABILITIES = frozenset({"numpy", "blosc2"})  # what the choice of a codec depends on
-MIN_PYTHON = (3, 9)
 
 Part = bytes | memoryview
 
@@ -45,7 +44,7 @@ class Encoder:
         return self._encode(fold, self._plan.folds[fold], facts)
 
     def _encode(self, fold: str, values: Any, facts: ImageFacts) -> tuple[Encoded, ...]:
-        abilities = ABILITIES & {name.lower() for name in facts.packages}
+        abilities = abilities_of(facts.packages)
         with self._lock:
             if (abilities, fold) not in self._done:
                 namespace = self._plan.namespace
@@ -54,28 +53,8 @@ class Encoder:
                     for name, value in values.items()
                 )
             found = self._done[abilities, fold]
-        self._compare_python(found, facts)
+        check_image(found, facts, self._python)
         return found
-
-    def _compare_python(self, encoded: Sequence[Encoded], facts: ImageFacts) -> None:
-        there = _minor(facts.python)
-        if there < MIN_PYTHON:
-            raise ValueCodecError(
-                f"the image has Python {facts.python}; cells need Python 3.9 or later:"
-                " name another image with --image"
-            )
-        pickled = [each.ref.name for each in encoded if each.ref.codec == "pickle"]
-        if pickled and there != _minor(self._python):
-            raise ValueCodecError(
-                f"{', '.join(pickled)} can only travel as pickles, which need the same Python:"
-                f" the notebook has {self._python}, the image {facts.python};"
-                " name an image of the notebook's version with --image"
-            )
-
-
-def _minor(version: str) -> tuple[int, int]:
-    major, minor = version.split(".")[:2]
-    return int(major), int(minor)
 
 
 class Sender:
@@ -105,6 +84,7 @@ class Sender:
         self._encoder = encoder
         self._check = check
         self._on_submit = on_submit
+        self.notes: list[str] = []  # what the user is to be told of the image
 
     def submit(self, folds: Sequence[str], attempt: int, on_large: Callable[[int], None]) -> None:
         """Send what the host lacks and queue the folds there.
@@ -129,13 +109,15 @@ class Sender:
         self._check_magic(facts)
         common = self._encoder.common(facts)
         own = {fold: self._encoder.of_fold(fold, facts) for fold in folds}
-        self._refuse_size([*common, *(each for some in own.values() for each in some)])
+        everything = [*common, *(each for some in own.values() for each in some)]
+        self._refuse_size(everything)
+        self.notes += ADVICE.of(everything, facts, self._link.host.name)
         spec = self._spec(common)
         tasks = [
             Task(fold, attempt, tuple(each.ref for each in encoded))
             for fold, encoded in own.items()
         ]
-        parts = _value_parts([*common, *(each for some in own.values() for each in some)])
+        parts = _value_parts(everything)
         sizes = {digest: len(data) for digest, data in parts.items()} | self._file_sizes()
         inline = self._prepare(sizes, parts, on_large)
         for _ in range(SENDING_TRIES):
@@ -185,6 +167,7 @@ class Sender:
             tuple(plan.env),
             plan.folder,
             plan.baseline.folders if plan.baseline else (),
+            tuple(sorted(own_abilities())),
         )
 
     def _file_sizes(self) -> dict[str, int]:

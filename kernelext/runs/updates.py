@@ -11,7 +11,7 @@ from kernelext.runs.results import FoldResult
 
 @dataclass(frozen=True)
 class HostSaid:
-    """Something about a host: ``sending unreachable reachable note``, ``left out``."""
+    """About a host: ``sending``, ``unreachable``, ``reachable``, ``left out``, ``note``."""
 
     host: str
     word: str

@@ -166,6 +166,8 @@ class HostWorker(threading.Thread):
         plan, encoder = self._plan, self._desk.encoder
         sender = Sender(plan, self._link, encoder, self._check, self._note_submission)
         sender.submit(self._folds, 1, self._say_sending)
+        for note in sender.notes:
+            self._say("note", note)
         self._followed_on = generation
 
     def _note_submission(self, is_submitted: bool) -> None:

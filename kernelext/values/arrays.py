@@ -5,10 +5,8 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from kernelext.errors import ValueCodecError
 from kernelext.models import ValueRef
 from kernelext.values import stored
 
@@ -48,25 +46,16 @@ def is_exact(array: Array) -> bool:
     return bool(np.lib.format.descr_to_dtype(descr) == dtype)
 
 
-def codec_of(name: str, array: Array, abilities: Collection[str]) -> str:
-    """Return ``blosc2`` or ``npy``, whichever the other side reads and serves best.
-
-    Raises
-    ------
-    ValueCodecError
-        The other side has no numpy.
-    """
-    if "numpy" not in abilities:
-        raise ValueCodecError(
-            f"`{name}` is a numpy array and the image has no numpy: "
-            "choose an image that has it with --image."
-        )
+def is_simple(array: Array) -> bool:
+    """Whether blosc2 and HDF5 have the array's type: a native number or complex number."""
     dtype = array.dtype
-    simple = dtype.kind in BLOSC2_KINDS and dtype.isnative and dtype.char not in "gG"
-    simple = simple and array.ndim <= BLOSC2_MAX_DIMS
-    if simple and "blosc2" in abilities and array.nbytes > SMALL_BYTES:
-        return "blosc2"
-    return "npy"
+    return dtype.kind in BLOSC2_KINDS and dtype.isnative and dtype.char not in "gG"
+
+
+def codec_of(array: Array) -> str:
+    """Return ``blosc2`` or ``npy``, whichever serves best where both can be read."""
+    simple = is_simple(array) and array.ndim <= BLOSC2_MAX_DIMS
+    return "blosc2" if simple and array.nbytes > SMALL_BYTES else "npy"
 
 
 def raw(array: Array) -> tuple[str, Array]:
@@ -88,16 +77,15 @@ def raw(array: Array) -> tuple[str, Array]:
     return "C", np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
-def identity(array: Array, order: str, flat: Array) -> str:
-    """Return the identity of an array, from what `raw` returns."""
+def identity_header(array: Array, order: str) -> str:
+    """Return what names an array beside its bytes, which `raw` returns."""
     import numpy as np
 
     descr = np.lib.format.dtype_to_descr(array.dtype)
-    header = json.dumps(["ndarray", descr, array.shape, order])
-    return stored.identity_of(header, flat.data)
+    return json.dumps(["ndarray", descr, array.shape, order])
 
 
-def npy_parts(array: Array, order: str, flat: Array) -> list[stored.Buffer]:
+def npy_parts(array: Array, order: str, data: memoryview) -> tuple[stored.Buffer, ...]:
     """Return the header and the data of an .npy file."""
     import numpy as np
 
@@ -108,7 +96,7 @@ def npy_parts(array: Array, order: str, flat: Array) -> list[stored.Buffer]:
         "shape": array.shape,
     }
     np.lib.format.write_array_header_1_0(header, fields)
-    return [header.getvalue(), flat.data]
+    return header.getvalue(), data
 
 
 def npy_load(ref: ValueRef, source: stored.Buffer | str) -> Array:

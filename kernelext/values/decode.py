@@ -10,7 +10,21 @@ from typing import Any, Union
 
 from kernelext.errors import PickleKept, ValueCodecError
 from kernelext.models import ValueRef
-from kernelext.values import arrays, blosc, jsontags, modules, pickles, reducers, stored
+from kernelext.values import (
+    arrays,
+    arrow,
+    blosc,
+    boosters,
+    buffers,
+    hdf5,
+    jsontags,
+    modules,
+    npz,
+    pickles,
+    reducers,
+    sparse,
+    stored,
+)
 
 Source = Union[bytes, memoryview, str, "os.PathLike[str]"]
 Reader = Callable[[ValueRef, Source, "dict[str, Any]"], Any]
@@ -103,10 +117,6 @@ def _content(path: Path) -> stored.Buffer:
         return memoryview(mmap.mmap(file.fileno(), size_bytes, access=mmap.ACCESS_READ))
 
 
-def _json(ref: ValueRef, source: Source, namespace: dict[str, Any]) -> Any:
-    return jsontags.loads(_checked(ref, source))
-
-
 def _module(ref: ValueRef, source: Source, namespace: dict[str, Any]) -> Any:
     return str(_checked(ref, source), "utf-8")
 
@@ -130,10 +140,35 @@ def _as_promised(ref: ValueRef, array: arrays.Array) -> arrays.Array:
     return array
 
 
+def _sparse(reader: Callable[[stored.Buffer], Any]) -> Reader:
+    def read(ref: ValueRef, source: Source, namespace: dict[str, Any]) -> Any:
+        return sparse.put_together(*reader(_checked(ref, source)))
+
+    return read
+
+
+def _whole(reader: Callable[[stored.Buffer], Any]) -> Reader:
+    def read(ref: ValueRef, source: Source, namespace: dict[str, Any]) -> Any:
+        return reader(_checked(ref, source))
+
+    return read
+
+
+def _pickle_zip(ref: ValueRef, source: Source, namespace: dict[str, Any]) -> Any:
+    pickled, outside = buffers.read(_checked(ref, source))
+    return pickles.loads(pickled, namespace, outside)
+
+
 _READERS: dict[str, Reader] = {
-    "json": _json,
+    "json": _whole(jsontags.loads),
     "blosc2": _blosc2,
     "npy": _npy,
+    "hdf5": _sparse(hdf5.read),
+    "npz": _sparse(npz.read),
+    "arrow": _whole(arrow.read),
+    "polars": _whole(arrow.read_polars),
+    "ubjson": _whole(boosters.read),
     "module": _module,
     "pickle": _pickle,
+    "pickle_zip": _pickle_zip,
 }

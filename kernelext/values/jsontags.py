@@ -28,6 +28,12 @@ class NotPlain(Exception):
     """The value is not one that this codec stores exactly."""
 
 
+def may_be_plain(value: object) -> bool:
+    """Whether a value's own type, what it holds aside, is one that `dumps` stores."""
+    kind = type(value)
+    return value is None or kind in _LEAVES or kind in _CONTAINERS or kind in _OTHERS
+
+
 def dumps(value: object) -> bytes:
     """Write a plain value as canonical JSON.
 
@@ -136,6 +142,7 @@ def _tag_str(value: str) -> Any:
 
 
 _CONTAINERS = frozenset({list, tuple, dict, set, frozenset})
+_OTHERS = frozenset({bool, bytes, bytearray})
 _LEAVES: dict[type, Callable[[Any], Any]] = {
     str: _tag_str,
     int: lambda value: value if value.bit_length() <= PLAIN_INT_BITS else {"$int": hex(value)},

@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import io
 import pickle
+from collections.abc import Iterable
+from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import Any
 
-from kernelext.values import reducers
+from kernelext.values import buffers, masked, reducers
 from kernelext.values.stored import Buffer
 
 
@@ -28,8 +30,29 @@ class Unpicklable(Exception):
         self.culprit = culprit
 
 
-def dumps(value: object, namespace: dict[str, Any]) -> memoryview:
-    """Pickle a value by cloudpickle, protocol 5.
+@dataclass(frozen=True)
+class Pickled:
+    """A pickle and what is beside it.
+
+    Attributes
+    ----------
+    data : memoryview
+    outside : tuple of PickleBuffer
+        The arrays that the pickle takes from outside, in order.
+    holds_code : bool
+        Whether byte code is in it.
+    libraries : frozenset of str
+        Modules, the outermost, whose objects are in it.
+    """
+
+    data: memoryview
+    outside: tuple[pickle.PickleBuffer, ...]
+    holds_code: bool
+    libraries: frozenset[str]
+
+
+def dumps(value: object, namespace: dict[str, Any]) -> Pickled:
+    """Pickle a value by cloudpickle, protocol 5, with large arrays out of band.
 
     Parameters
     ----------
@@ -37,25 +60,37 @@ def dumps(value: object, namespace: dict[str, Any]) -> memoryview:
     namespace : dict
         The notebook's. Functions whose globals it is travel without these.
 
-    Returns
-    -------
-    memoryview
-
     Raises
     ------
     Unpicklable
     """
     file = io.BytesIO()
-    pickler = _pickler_class()(file, namespace)
+    outside: list[pickle.PickleBuffer] = []
+
+    def keep_inside(buffer: pickle.PickleBuffer) -> bool:
+        if not buffers.is_worth_it(buffer):
+            return True
+        outside.append(buffer)
+        return False
+
+    pickler = _pickler_class()(file, namespace, keep_inside)
     try:
         pickler.dump(value)
     except Exception as exc:
         raise Unpicklable(str(exc) or type(exc).__name__, pickler.current) from exc
-    return file.getbuffer()
+    libraries = frozenset(name.partition(".")[0] for name in pickler.modules)
+    return Pickled(file.getbuffer(), tuple(outside), pickler.holds_code, libraries)
 
 
-def loads(data: Buffer, namespace: dict[str, Any]) -> Any:
+def loads(data: Buffer, namespace: dict[str, Any], outside: Iterable[Any] = ()) -> Any:
     """Read a pickle; functions of the notebook get `namespace` as their globals.
+
+    Parameters
+    ----------
+    data : bytes or memoryview
+    namespace : dict
+    outside : iterable of buffer
+        Its arrays that are out of band, in order.
 
     Raises
     ------
@@ -67,7 +102,7 @@ def loads(data: Buffer, namespace: dict[str, Any]) -> Any:
     missing = object()
     had = namespace.get("__builtins__", missing)
     try:
-        return _Unpickler(io.BytesIO(data), namespace).load()
+        return _Unpickler(io.BytesIO(data), namespace, outside).load()
     finally:  # cloudpickle sets it with every function
         if had is missing:
             namespace.pop("__builtins__", None)
@@ -82,20 +117,24 @@ def _pickler_class() -> Any:
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         """Cloudpickle's, which leaves the namespace at home and remembers where it is."""
 
-        def __init__(self, file: io.BytesIO, namespace: dict[str, Any]) -> None:
-            super().__init__(file, protocol=5)
+        def __init__(self, file: io.BytesIO, namespace: dict[str, Any], keep: Any) -> None:
+            super().__init__(file, protocol=5, buffer_callback=keep)
             self.namespace = namespace
             self.current: object = None
+            self.holds_code = False
+            self.modules: set[str] = set()
 
         def reducer_override(self, obj: Any) -> Any:
             self.current = obj
             kind = type(obj)
+            self.modules.add(kind.__module__)
             if kind is FunctionType:
                 reduced = super().reducer_override(obj)
                 if reduced is NotImplemented:  # by reference
                     return reduced
                 return reducers.over_namespace(reduced, obj, self.namespace)
             if kind is CodeType:
+                self.holds_code = True
                 return reducers.reduce_code(self.dispatch_table[CodeType](obj)[1])
             if kind is reducers.Marker:
                 return "NAMESPACE"  # a global's name, which `find_class` meets again
@@ -103,6 +142,8 @@ def _pickler_class() -> Any:
                 return reducers.reduce_cache(obj)
             if kind is functools.cached_property:
                 return reducers.reduce_cached_property(obj)
+            if masked.is_masked(obj):
+                return masked.reduce_masked(obj)
             if reducers.is_file(obj):
                 return reducers.reduce_file(obj)
             reduced = super().reducer_override(obj)
@@ -114,8 +155,8 @@ def _pickler_class() -> Any:
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: io.BytesIO, namespace: dict[str, Any]) -> None:
-        super().__init__(file)
+    def __init__(self, file: io.BytesIO, namespace: dict[str, Any], outside: Any) -> None:
+        super().__init__(file, buffers=outside)
         self.namespace = namespace
 
     def find_class(self, module: str, name: str) -> Any:

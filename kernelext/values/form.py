@@ -1,0 +1,63 @@
+"""A variable taken apart: what names it, and how it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from kernelext.values.stored import Buffer
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One joined file.
+
+    Attributes
+    ----------
+    codec : str
+    buffers : tuple of bytes or memoryview
+        The file's bytes, in order.
+    lacking : tuple of str
+        Libraries of the other side with which it would have been stored better.
+    """
+
+    codec: str
+    buffers: tuple[Buffer, ...]
+    lacking: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a value is made of.
+
+    Attributes
+    ----------
+    header, raw : str, tuple of bytes or memoryview
+        Together they are the value: equal for equal values, whatever the codec.
+    store : callable
+        Takes the other side's abilities, returns the `Stored`.
+    needs : tuple of str
+        Libraries without which the other side cannot hold the value at all.
+    size_bytes : int
+        In memory, as far as known.
+    shape : tuple of int or None
+    dtype : str or None
+    holds_code : bool
+        Whether it is a pickle with byte code, which one Python minor version alone runs.
+    libraries : frozenset of str
+        Modules, the outermost, whose objects a pickle holds.
+    """
+
+    header: str
+    raw: tuple[Buffer, ...]
+    store: Callable[[Collection[str]], Stored]
+    needs: tuple[str, ...] = ()
+    size_bytes: int = 0
+    shape: tuple[int, ...] | None = None
+    dtype: str | None = None
+    holds_code: bool = False
+    libraries: frozenset[str] = frozenset()
+
+
+class NotExact(Exception):
+    """This form would not give the same value back: another one has to take it."""
