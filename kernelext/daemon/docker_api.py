@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from kernelext.errors import EngineError
+from kernelext.errors import EngineError, KernelExtError
 
 TIMEOUT_S = 120.0
 
@@ -89,6 +89,9 @@ class DockerAPI:
     def _connection(self, timeout_s: float | None) -> http.client.HTTPConnection:
         return UnixHTTPConnection(self._path, timeout_s)
 
+    def _broken_off(self, exc: Exception) -> KernelExtError:
+        return EngineError(f"the Docker engine does not answer ({exc}); is it running?")
+
     def _request(
         self, method: str, path: str, body: Any, query: dict[str, Any], timeout_s: float | None
     ) -> _Response:
@@ -109,7 +112,7 @@ class DockerAPI:
             response = connection.getresponse()
         except (OSError, http.client.HTTPException) as exc:
             connection.close()
-            raise EngineError(f"the Docker engine does not answer ({exc}); is it running?") from exc
+            raise self._broken_off(exc) from exc
         if response.status >= 400:
             text = response.read().decode("utf-8", "replace")
             connection.close()

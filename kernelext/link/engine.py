@@ -86,7 +86,7 @@ class ContextEngine(DockerAPI):
             response = connection.getresponse()
         except (OSError, http.client.HTTPException) as exc:
             connection.close()
-            raise EngineError(f"the Docker engine of {self._host} breaks off ({exc})") from exc
+            raise self._broken_off(exc) from exc
         if response.status != http.HTTPStatus.SWITCHING_PROTOCOLS:
             text = response.read().decode("utf-8", "replace")
             connection.close()
@@ -146,6 +146,16 @@ class ContextEngine(DockerAPI):
                 f"context {self._context.name}."
             )
         return self._unix_problem(exc) if self.is_unix else self._tcp_problem(exc)
+
+    def _broken_off(self, exc: Exception) -> KernelExtError:
+        folder = self._context.tls_dir
+        hint = f"see what `docker --context {self._context.name} info` says"
+        if folder is not None and not (folder / "cert.pem").exists():
+            hint = "it may want a certificate: give the context its cert.pem and key.pem"
+        return ConnectError(
+            f"The Docker engine of {self._host} ({self._context.endpoint}) breaks off ({exc}): "
+            f"{hint}."
+        )
 
     def _unix_problem(self, exc: OSError) -> HostError:
         host, path = self._host, self._url.path

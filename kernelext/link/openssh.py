@@ -7,6 +7,7 @@ only the user may enter.
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 import shutil
 import tempfile
@@ -27,6 +28,10 @@ SSH_FAILED = 255
 DYING_S = 0.5
 READY = b"kernelext is in"
 
+# Beside the master: what ends it when our end of the pipe is closed, or gone with us. A session
+# of its own would not do: the master waits for all others, and a `docker run` lasts.
+GUARDED = "exec 3<&0; (cat <&3; {end}; {sweep}) >/dev/null 2>&1 & exec {master} </dev/null 3<&-"
+
 OPTIONS = {
     "BatchMode": "yes",
     "StrictHostKeyChecking": "yes",
@@ -35,12 +40,12 @@ OPTIONS = {
     "ClearAllForwardings": "yes",
     "ForwardAgent": "no",
     "ForwardX11": "no",
-    "PermitLocalCommand": "no",
     "RemoteCommand": "none",
     "RequestTTY": "no",
 }
-# The master ends by itself where we end without a word: its session's input ends with us.
 MASTER_OPTIONS = {
+    "PermitLocalCommand": "yes",
+    "LocalCommand": f"echo {READY.decode()}",
     "ControlMaster": "yes",
     "ControlPersist": "no",
     "ServerAliveInterval": "5",
@@ -48,7 +53,7 @@ MASTER_OPTIONS = {
     "TCPKeepAlive": "yes",
 }
 # Without its master a client would log in anew, unasked.
-CLIENT_OPTIONS = {"ControlMaster": "no", "ProxyCommand": "false"}
+CLIENT_OPTIONS = {"ControlMaster": "no", "ProxyCommand": "false", "PermitLocalCommand": "no"}
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +74,7 @@ class OpenSshConnection:
         self._environ = {**environ, "SSH_ASKPASS_REQUIRE": "never"}
         self._folder = tempfile.mkdtemp(prefix="kernelext-")
         self._master: Program | None = None
+        self._life = -1
         self._lock = threading.Lock()
         self._clients: list[Program] = []
         self._past_bytes = 0
@@ -139,7 +145,8 @@ class OpenSshConnection:
         """
         if not self.is_open():
             raise self._lost()
-        client = Program(self._words(CLIENT_OPTIONS, shlex.join(argv)), self._environ, self._ended)
+        words = self._words(CLIENT_OPTIONS, command=(shlex.join(argv),))
+        client = Program(words, self._environ, self._ended)
         client.settimeout(timeout_s)
         with self._lock:
             gone = [each for each in self._clients if each.poll() is not None]
@@ -155,6 +162,9 @@ class OpenSshConnection:
         """End it and all commands; never waits for the far side."""
         with self._lock:
             clients, self._clients = self._clients, []
+        if self._life >= 0:
+            os.close(self._life)
+            self._life = -1
         # The master first: it ends at once, and all that goes through it.
         for program in (self._master, *clients):
             if program is not None:
@@ -167,7 +177,9 @@ class OpenSshConnection:
         with self._lock:
             return self._past_bytes + sum(client.received_bytes for client in self._clients)
 
-    def _words(self, options: Mapping[str, str], command: str) -> list[str]:
+    def _words(
+        self, options: Mapping[str, str], flags: Sequence[str] = (), command: Sequence[str] = ()
+    ) -> list[str]:
         control = str(Path(self._folder) / "c").replace("%", "%%")
         words = [self._program, "-T", "-S", control]
         for name, value in {**OPTIONS, **options}.items():
@@ -176,13 +188,20 @@ class OpenSshConnection:
             words += ["-p", str(self._target.port)]
         if self._target.user is not None:
             words += ["-l", self._target.user]
-        return [*words, "--", self._target.host, command]
+        return [*words, *flags, "--", self._target.host, *command]
 
     def _log_in(self, target: SshTarget, timeout_s: float, login_timeout_s: float) -> None:
         options = {**MASTER_OPTIONS, "ConnectTimeout": str(max(1, round(timeout_s)))}
-        # Its output may begin with what the login's own scripts print.
-        words = self._words(options, f"echo {READY.decode()}; exec cat")
-        self._master = Program(words, self._environ)
+        script = GUARDED.format(
+            end=shlex.join(self._words(CLIENT_OPTIONS, ("-O", "exit"))),
+            sweep=shlex.join(["rm", "-rf", "--", self._folder]),
+            master=shlex.join(self._words(options, ("-N",))),
+        )
+        theirs, self._life = os.pipe()
+        try:
+            self._master = Program(["/bin/sh", "-c", script], self._environ, stdin=theirs)
+        finally:
+            os.close(theirs)
         self._master.settimeout(login_timeout_s)
         said = b""
         try:

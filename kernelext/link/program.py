@@ -21,6 +21,8 @@ class Program:
     environ : mapping
     on_end : callable
         Asked when its output has ended, and before it is said so; may raise.
+    stdin : int, optional
+        A descriptor to read from, instead of what is sent.
 
     Attributes
     ----------
@@ -32,6 +34,8 @@ class Program:
         argv: Sequence[str],
         environ: Mapping[str, str],
         on_end: Callable[[Program], None] = lambda program: None,
+        *,
+        stdin: int | None = None,
     ) -> None:
         self._on_end = on_end
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the program
@@ -41,7 +45,7 @@ class Program:
             with theirs:
                 self._process = subprocess.Popen(
                     argv,
-                    stdin=theirs.fileno(),
+                    stdin=theirs.fileno() if stdin is None else stdin,
                     stdout=theirs.fileno(),
                     stderr=self._errors,
                     env=dict(environ),
