@@ -16,6 +16,7 @@ KernelExtError
         EngineError             the host's container engine
         ImageNotFound           the image is not on the host
         DaemonError             the daemon refused a request
+        DiskFull                its disk has no room for what it is sent
     RunError                a run that did not end well; also carries its cause
         RemoteCellError         the cell raised; also of the exception's own type
 """
@@ -32,6 +33,7 @@ __all__ = [
     "CellSyntaxError",
     "ConnectError",
     "DaemonError",
+    "DiskFull",
     "EngineError",
     "HistoryError",
     "HostError",
@@ -132,6 +134,10 @@ class ImageNotFound(HostError):
 
 class DaemonError(HostError):
     """The daemon on the host refused a request."""
+
+
+class DiskFull(HostError):
+    """The host's disk has no room for what it is sent."""
 
 
 class RunError(KernelExtError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import socket
 import threading
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 from kernelext.daemon.attempts import Attempt
 from kernelext.daemon.service import Service
-from kernelext.errors import KernelExtError, ProtocolError
+from kernelext.errors import DaemonError, DiskFull, KernelExtError, ProtocolError
 from kernelext.models import AttemptId, to_json
 from kernelext.wire import FrameDecoder, Header, encode_frame, encode_prefix
 
@@ -79,7 +80,9 @@ class Session:
         except (KeyError, ValueError, TypeError) as exc:
             answer.update(error=f"a request that makes no sense: {exc!r}", kind="ProtocolError")
         except OSError as exc:
-            answer.update(error=f"the host's disk: {exc}", kind="DaemonError")
+            is_full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
+            kind = DiskFull if is_full else DaemonError
+            answer.update(error=f"the host's disk: {exc}", kind=kind.__name__)
         self._send(answer, data)
 
     def _send(self, header: Header, body: bytes = b"") -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kernelext.errors import HistoryError
-from kernelext.history.migrations import migrate
+from kernelext.history.migrations import migrate, refuse_newer
 
 BUSY_TIMEOUT_S = 10.0
 
@@ -66,6 +67,7 @@ class Database:
     def _prepare(self) -> None:
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA foreign_keys = ON")
+        refuse_newer(self._db)
         _use_wal(self._db)
         self._db.execute("PRAGMA synchronous = NORMAL")
         migrate(self._db)
@@ -119,11 +121,18 @@ def _sentence(path: Path, exc: sqlite3.Error) -> str:
             f"The history {path} has been held by another program for {BUSY_TIMEOUT_S:g} s: "
             "end that program and run again."
         )
+    if code.startswith("SQLITE_FULL") or (code.startswith("SQLITE_IOERR") and _is_full(path)):
+        return f"No space is left for the history {path}: free some and run again."
     if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_IOERR")):
         return _unwritable(path, str(exc))
-    if code.startswith("SQLITE_FULL"):
-        return f"No space is left for the history {path}: free some and run again."
     return f"The history {path} refused: {exc}."
+
+
+def _is_full(path: Path) -> bool:
+    """Whether the disk has too little room for what SQLite maps beside a history."""
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(path.parent).free < 64 * 1024
+    return False
 
 
 def _unwritable(path: Path, reason: str) -> str:
