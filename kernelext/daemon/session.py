@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 PIECE_BYTES = 256 * 1024
 LOOK_S = 0.25
+NONSENSE = (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError)
 BEAT_S = 3.0  # a client that hears nothing for longer begins to count
 
 
@@ -77,7 +78,7 @@ class Session:
                     self._follow_submitted(header)
         except KernelExtError as exc:
             answer.update(error=str(exc), kind=type(exc).__name__)
-        except (KeyError, ValueError, TypeError) as exc:
+        except NONSENSE as exc:
             answer.update(error=f"a request that makes no sense: {exc!r}", kind="ProtocolError")
         except OSError as exc:
             is_full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -100,7 +101,10 @@ class Session:
             self._follows.pop(attempt_id, None)
             return
         attempt = self._service.open_journal(attempt_id)
-        self._follows[attempt_id] = Follow(attempt, int(header["offset"]))
+        offset = int(header["offset"])
+        if not 0 <= offset < 2**63:
+            raise ProtocolError(f"a journal has no place {offset}")
+        self._follows[attempt_id] = Follow(attempt, offset)
         self._service.pulse.beat()
 
     def _follow_submitted(self, header: Header) -> None:

@@ -49,21 +49,12 @@ def place_inputs(work: Path, refs: Iterable[ValueRef], blobs: BlobStore, uid: in
 
 
 def place_project(work: Path, manifest: Chunk, blobs: BlobStore, uid: int | None) -> None:
-    """Copy the project's files: a cell that writes to one must not write into a blob.
-
-    Raises
-    ------
-    DaemonError
-        When a path of the manifest leaves the project.
-    """
+    """Copy the project's files: a cell that writes to one must not write into a blob."""
     root = f"{work}/{PROJECT_DIR}"
     made = {""}
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     for entry in project_files(manifest, blobs):
-        folder, _, name = entry.path.rpartition("/")
-        if entry.path.startswith("/") or name in ("", ".", "..") or ".." in folder.split("/"):
-            raise DaemonError(f"the path {entry.path!r} leaves the project")
-        _make_folder(root, folder, made, uid)
+        _make_folder(root, entry.path.rpartition("/")[0], made, uid)
         fd = os.open(f"{root}/{entry.path}", flags, 0o600)
         try:
             blobs.copy(entry.chunks, fd)
@@ -76,8 +67,43 @@ def place_project(work: Path, manifest: Chunk, blobs: BlobStore, uid: int | None
 
 @functools.lru_cache(maxsize=2)
 def project_files(manifest: Chunk, blobs: BlobStore) -> tuple[FileEntry, ...]:
-    """Read a project's manifest; the last ones are kept, since most runs find it unchanged."""
-    return tuple(FileEntry.from_json(each) for each in json.loads(blobs.read(manifest)))
+    """Read a project's manifest; the last ones are kept, since most runs find it unchanged.
+
+    Raises
+    ------
+    DaemonError
+        When it is no manifest, or one of its paths leaves the project or is there twice.
+    """
+    try:
+        entries = tuple(FileEntry.from_json(each) for each in json.loads(blobs.read(manifest)))
+    except (LookupError, TypeError, ValueError, RecursionError) as exc:
+        raise DaemonError(f"the project's manifest makes no sense: {exc}") from exc
+    _check_paths([entry.path for entry in entries])
+    return entries
+
+
+def _check_paths(paths: list[str]) -> None:
+    folders: set[str] = set()
+    for path in paths:
+        parts = path.split("/")
+        if not {"", ".", ".."}.isdisjoint(parts):
+            raise DaemonError(f"the path {path!r} leaves the project")
+        if "\0" in path or not _is_text(path):
+            raise DaemonError(f"the path {path!r} cannot be a file's")
+        folder = path.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    if len(set(paths)) < len(paths) or not folders.isdisjoint(paths):
+        raise DaemonError("the project's manifest has a path twice")
+
+
+def _is_text(path: str) -> bool:
+    try:
+        os.fsencode(path)
+    except ValueError:
+        return False
+    return True
 
 
 def _make_folder(root: str, folder: str, made: set[str], uid: int | None) -> None:

@@ -13,6 +13,8 @@ from kernelext.models import JOURNAL_NAME, AttemptEnd, AttemptId, RunState, Valu
 from kernelext.runs.results import FoldResult, StoredValue
 from kernelext.wire import FrameDecoder, Header
 
+# What a push may lead to that the other side has made up, or that cannot be kept here.
+NONSENSE = (KernelExtError, OSError, LookupError, ValueError, TypeError, ArithmeticError)
 VALUES_NAME = "values"
 
 
@@ -74,7 +76,7 @@ class Follower:
                 return
             try:
                 self._take(header, body)
-            except (KernelExtError, OSError, KeyError, ValueError, TypeError) as exc:
+            except NONSENSE as exc:
                 # It concerns this attempt alone, not the others of its connection.
                 self._let_go()
                 self._on_failure(exc)
