@@ -19,6 +19,7 @@ KernelExtError
         EngineError             the host's container engine
         ImageNotFound           the image is not on the host
         DaemonError             the daemon refused a request
+        DiskFull                its disk has no room for what it is sent
     RunError                a run that did not end well; also carries its cause
         RemoteCellError         the cell raised; also of the exception's own type
 """
@@ -35,6 +36,7 @@ __all__ = [
     "CellSyntaxError",
     "ConnectError",
     "DaemonError",
+    "DiskFull",
     "EngineError",
     "HistoryError",
     "HostError",
@@ -184,6 +186,10 @@ class DaemonError(HostError):
     """The daemon on the host refused a request."""
 
 
+class DiskFull(HostError):
+    """The host's disk has no room for what it is sent."""
+
+
 class RunError(KernelExtError):
     """A fold that did not end well.
 
@@ -269,17 +275,23 @@ def remote_cell_error(
     """
     ename = str(content.get("ename", "Exception"))
     evalue = str(content.get("evalue", ""))
-    error = _posing_instance(ename, content.get("lineage", ()))
+    error = _posing_instance(ename, _texts(content.get("lineage")))
     RunError.__init__(error, evalue, cause="cell_error", run=run, fold=fold, host=host)
     error.ename = ename
     error.evalue = evalue
-    error.traceback = [str(line) for line in content.get("traceback", ())]
+    error.traceback = _texts(content.get("traceback"))
     return error
 
 
+def _texts(found: object) -> list[str]:
+    return [str(each) for each in found] if isinstance(found, (list, tuple)) else []
+
+
 def _posing_instance(ename: str, lineage: Sequence[str]) -> RemoteCellError:
+    if not ename.isidentifier():  # nor may a class have any name
+        ename = "Exception"
     for name in lineage:
-        base = _known_exception(str(name))
+        base = _known_exception(name)
         if base is None:
             continue
         try:
@@ -301,6 +313,8 @@ def _bare_instance(posing: type) -> RemoteCellError:
 
 def _known_exception(dotted: str) -> type[Exception] | None:
     module, _, name = dotted.rpartition(".")
+    if not name.isidentifier():
+        return None
     home = builtins if module == "builtins" else sys.modules.get(module)
     found = getattr(home, name, None)
     if isinstance(found, type) and issubclass(found, Exception):

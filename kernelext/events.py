@@ -54,7 +54,7 @@ class Event:
         """Read a JSON body; anything but an object counts as empty."""
         try:
             found = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
 

@@ -30,6 +30,8 @@ ALL_GPUS = -1  # of `Limits.gpus`: as many as the host has
 DIGEST = re.compile(r"[0-9a-f]{64}")
 PLAIN_WORD = re.compile(r"[a-z0-9_]{1,32}")
 
+MAX_ATTEMPTS = 1_000_000  # of one fold; the number names a folder
+
 Json = dict[str, Any]
 T = TypeVar("T")
 
@@ -76,6 +78,18 @@ class EndCause(str, Enum):
     INTERNAL = "internal"
 
 
+NOTHING = type(None)
+PLAIN_TYPES: Mapping[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "bool": (bool,),
+    "float": (int, float),
+    "str | None": (str, NOTHING),
+    "int | None": (int, NOTHING),
+    "float | None": (int, float, NOTHING),
+}
+
+
 def to_json(value: Any) -> Any:
     """Turn a dataclass of this module (or a container of them) into what `json` writes."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -90,9 +104,31 @@ def to_json(value: Any) -> Any:
 
 
 def known_fields(cls: type[T], data: Mapping[str, Any]) -> Json:
-    """Keep of `data` what `cls` has fields for: a later version may have added some."""
-    names = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    return {key: value for key, value in data.items() if key in names}
+    """Keep of `data` what `cls` has fields for: a later version may have added some.
+
+    Raises
+    ------
+    TypeError
+        When a plain field has a value of another type: the other side may be hostile.
+    """
+    if not isinstance(data, Mapping):
+        raise TypeError(f"a {cls.__name__} is an object, not {type(data).__name__}")
+    known: Json = {}
+    for each in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if each.name not in data:
+            continue
+        value = data[each.name]
+        if type(value) not in PLAIN_TYPES.get(str(each.type), (type(value),)):
+            raise TypeError(f"{each.name} of a {cls.__name__} is no {each.type}")
+        known[each.name] = value
+    return known
+
+
+def _count(value: Any, limit: int) -> int:
+    """Check a number that comes from outside."""
+    if type(value) is not int or not 0 <= value < limit:
+        raise ValueError(f"{str(value)[:40]!r} is no number below {limit}")
+    return value
 
 
 @dataclass(frozen=True)
@@ -110,7 +146,7 @@ class AttemptId:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> AttemptId:
         """Read the JSON form."""
-        return cls(str(data["run"]), str(data["fold"]), int(data["attempt"]))
+        return cls(str(data["run"]), str(data["fold"]), _count(data["attempt"], MAX_ATTEMPTS))
 
 
 @dataclass(frozen=True)
@@ -123,7 +159,7 @@ class Chunk:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Chunk:
         """Read the JSON form."""
-        return cls(str(data["digest"]), int(data["size_bytes"]))
+        return cls(str(data["digest"]), _count(data["size_bytes"], 2**63))
 
 
 @dataclass(frozen=True)
@@ -138,7 +174,7 @@ class FileEntry:
     def from_json(cls, data: Mapping[str, Any]) -> FileEntry:
         """Read the JSON form."""
         chunks = tuple(Chunk.from_json(c) for c in data["chunks"])
-        return cls(str(data["path"]), int(data["mode"]), chunks)
+        return cls(str(data["path"]), _count(data["mode"], 0o10000), chunks)
 
 
 @dataclass(frozen=True)
@@ -217,7 +253,7 @@ class ValueRef:
                 raise ValueError(f"{data[key]!r} is no {key} of a value")
         fields["chunks"] = tuple(Chunk.from_json(c) for c in data["chunks"])
         if fields.get("shape") is not None:
-            fields["shape"] = tuple(int(n) for n in fields["shape"])
+            fields["shape"] = tuple(_count(n, 2**63) for n in fields["shape"])
         return cls(**fields)
 
 
@@ -242,7 +278,12 @@ class Limits:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Limits:
         """Read the JSON form."""
-        return cls(**known_fields(cls, data))
+        fields = known_fields(cls, data)
+        for name, value in fields.items():
+            smallest = ALL_GPUS if name == "gpus" else 0
+            if value is not None and not smallest <= value < 2**63:
+                raise ValueError(f"{value!r} cannot be a limit's {name}")
+        return cls(**fields)
 
 
 @dataclass(frozen=True)
@@ -306,10 +347,13 @@ class RunSpec:
         """Read the JSON form."""
         fields = known_fields(cls, data)
         fields["inputs"] = tuple(ValueRef.from_json(v) for v in data["inputs"])
-        fields["outputs"] = tuple(data["outputs"])
-        fields["env"] = tuple(data["env"])
-        fields["collect"] = tuple(data.get("collect", ()))
-        fields["abilities"] = tuple(data.get("abilities", ()))
+        fields["outputs"] = tuple(str(name) for name in data["outputs"])
+        fields["env"] = tuple(str(name) for name in data["env"])
+        fields["collect"] = tuple(str(folder) for folder in data.get("collect", ()))
+        fields["abilities"] = tuple(str(name) for name in data.get("abilities", ()))
+        folder = str(fields.get("folder", "."))
+        if folder.startswith("/") or ".." in folder.split("/"):
+            raise ValueError(f"the folder {folder!r} leaves the project")
         fields["limits"] = Limits.from_json(data["limits"])
         if data.get("project"):
             fields["project"] = Chunk.from_json(data["project"])
@@ -328,7 +372,7 @@ class Task:
     def from_json(cls, data: Mapping[str, Any]) -> Task:
         """Read the JSON form."""
         inputs = tuple(ValueRef.from_json(v) for v in data["inputs"])
-        return cls(str(data["fold"]), int(data["attempt"]), inputs)
+        return cls(str(data["fold"]), _count(data["attempt"], MAX_ATTEMPTS), inputs)
 
 
 @dataclass(frozen=True)

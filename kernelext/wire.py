@@ -72,7 +72,7 @@ class FrameDecoder:
             try:
                 header = json.loads(bytes(view[start : start + head_size]))
                 body = bytes(view[start + head_size : start + head_size + body_size])
-            except ValueError as exc:
+            except (ValueError, RecursionError) as exc:  # not JSON, or brackets without end
                 raise ProtocolError("a frame's header is not JSON") from exc
             finally:
                 view.release()

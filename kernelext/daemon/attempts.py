@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import logging
 import os
 import socket
 import stat
@@ -30,6 +31,8 @@ from kernelext.models import (
     to_json,
 )
 from kernelext.wire import Header
+
+log = logging.getLogger(__name__)
 
 RECORD_NAME = "record.json"
 CHANGES_NAME = "changes.json"
@@ -177,24 +180,32 @@ class Attempts:
             if attempt_id in self._known:
                 return
             directory = self._state.attempt(attempt_id)
-            directory.mkdir(parents=True)
-            if env:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-                fd = os.open(self._secret(attempt_id), flags, 0o600)
-                with os.fdopen(fd, "w") as secret:
-                    json.dump(env, secret)
-            attempt = Attempt(
-                attempt_id, Record(spec, task, RunState.QUEUED, time.time()), dict(env)
-            )
-            self._save(attempt)
+            record = Record(spec, task, RunState.QUEUED, time.time())
+            attempt = Attempt(attempt_id, record, dict(env))
+            try:
+                directory.mkdir(parents=True)
+                self._keep_secret(attempt)
+                self._save(attempt)
+            except OSError:  # the disk is full: its client is told that it is not queued
+                self._secret(attempt_id).unlink(missing_ok=True)
+                self._state.forget(attempt_id)
+                raise
             self._known[attempt_id] = attempt
             self._pulse.beat()
 
     def change(self, attempt: Attempt, **changes: Any) -> None:
-        """Change the record: on disk, then in memory, then tell."""
+        """Change the record: on disk, then in memory, then tell.
+
+        An end counts also where a full disk does not take it.
+        """
         with self._pulse:
             attempt.record = dataclasses.replace(attempt.record, **changes)
-            self._save(attempt)
+            try:
+                self._save(attempt)
+            except OSError as exc:
+                if not attempt.state.is_final:
+                    raise
+                log.warning("attempt.unsaved id=%s reason=%s", attempt.id, exc)
             if attempt.state not in (RunState.QUEUED, RunState.STARTING):
                 with contextlib.suppress(FileNotFoundError):
                     self._secret(attempt.id).unlink()
@@ -246,6 +257,14 @@ class Attempts:
         partial = path.with_suffix(".new")
         partial.write_text(json.dumps(to_json(attempt.record)))
         partial.replace(path)
+
+    def _keep_secret(self, attempt: Attempt) -> None:
+        if not attempt.env:
+            return
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(self._secret(attempt.id), flags, 0o600)
+        with os.fdopen(fd, "w") as secret:
+            json.dump(attempt.env, secret)
 
     def _secret(self, attempt: AttemptId) -> Path:
         return self._secrets / f"{attempt.run}-{attempt.fold}-{attempt.attempt}.json"

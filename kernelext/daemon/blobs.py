@@ -81,6 +81,9 @@ class BlobStore:
         try:
             _write_all(fd, data)
             os.fchmod(fd, 0o444)
+        except OSError:
+            partial.unlink()  # the disk is full
+            raise
         finally:
             os.close(fd)
         try:

@@ -82,7 +82,7 @@ class Conductor:
         except OSError as exc:
             cause = EndCause.DISK_FULL if exc.errno == 28 else EndCause.INTERNAL
             end = AttemptEnd(RunState.FAILED, cause, str(exc))
-        except KernelExtError as exc:
+        except (KernelExtError, ValueError) as exc:
             end = AttemptEnd(RunState.FAILED, EndCause.INTERNAL, str(exc))
         self._finish(attempt, end)
 

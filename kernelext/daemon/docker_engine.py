@@ -27,6 +27,7 @@ LABEL = "kernelext.container"
 STATE_LABEL = "kernelext.state"
 OWNER_LABEL = "kernelext.owner"
 RETRY_S = 1.0
+FOREIGN_WORDS = "exec format error"
 
 
 class DockerEngine:
@@ -147,6 +148,8 @@ class DockerEngine:
             code = self._api.call("POST", f"/containers/{name}/wait")["StatusCode"]
             log = self._api.call("GET", f"/containers/{name}/logs", stdout=1, stderr=1) or b""
         except DockerError as exc:
+            if FOREIGN_WORDS in str(exc):
+                raise self._foreign(image) from exc
             if "executable file not found" in str(exc) or "no such file" in str(exc):
                 raise EngineError(
                     f"the image {image} has no python3; name one that has with --image"
@@ -159,11 +162,21 @@ class DockerEngine:
             facts: dict[str, Any] = json.loads(said)
         except ValueError as exc:
             last = (complaint.strip().splitlines() or [f"exit {code}"])[-1]
+            if FOREIGN_WORDS in last:
+                raise self._foreign(image) from exc
             raise EngineError(
                 f"python3 of the image {image} does not work ({last[:200]}); it must be"
                 " Python 3.9 or later; name another image with --image"
             ) from exc
         return facts
+
+    def _foreign(self, image: str) -> EngineError:
+        made_for = self._api.call("GET", f"/images/{image}/json").get("Architecture", "another")
+        own = self._api.call("GET", "/info").get("Architecture", "another")
+        return EngineError(
+            f"the image {image} is for {made_for} and the host is {own}, so its Python does not"
+            " start; name an image for the host's architecture with --image"
+        )
 
     # containers
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import socket
 import threading
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 from kernelext.daemon.attempts import Attempt
 from kernelext.daemon.service import Service
-from kernelext.errors import KernelExtError, ProtocolError
+from kernelext.errors import DaemonError, DiskFull, KernelExtError, ProtocolError
 from kernelext.models import AttemptId, to_json
 from kernelext.wire import FrameDecoder, Header, encode_frame, encode_prefix
 
@@ -19,6 +20,7 @@ log = logging.getLogger(__name__)
 
 PIECE_BYTES = 256 * 1024
 LOOK_S = 0.25
+NONSENSE = (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError)
 BEAT_S = 3.0  # a client that hears nothing for longer begins to count
 
 
@@ -79,10 +81,12 @@ class Session:
                     self._follow_submitted(header)
         except KernelExtError as exc:
             answer.update(error=str(exc), kind=type(exc).__name__)
-        except (KeyError, ValueError, TypeError) as exc:
+        except NONSENSE as exc:
             answer.update(error=f"a request that makes no sense: {exc!r}", kind="ProtocolError")
         except OSError as exc:
-            answer.update(error=f"the host's disk: {exc}", kind="DaemonError")
+            is_full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
+            kind = DiskFull if is_full else DaemonError
+            answer.update(error=f"the host's disk: {exc}", kind=kind.__name__)
         self._send(answer, data)
 
     def _send(self, header: Header, body: bytes = b"") -> None:
@@ -100,7 +104,10 @@ class Session:
             self._follows.pop(attempt_id, None)
             return
         attempt = self._service.open_journal(attempt_id)
-        self._follows[attempt_id] = Follow(attempt, int(header["offset"]))
+        offset = int(header["offset"])
+        if not 0 <= offset < 2**63:
+            raise ProtocolError(f"a journal has no place {offset}")
+        self._follows[attempt_id] = Follow(attempt, offset)
         attempt.listeners.add(id(self))
         self._heard.append(attempt)
         self._service.pulse.beat()

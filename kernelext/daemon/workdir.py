@@ -122,8 +122,43 @@ def _copy(entry: FileEntry, target: str, blobs: BlobStore, uid: int | None) -> o
 
 @functools.lru_cache(maxsize=2)
 def project_files(manifest: Chunk, blobs: BlobStore) -> tuple[FileEntry, ...]:
-    """Read a project's manifest; the last ones are kept, since most runs find it unchanged."""
-    return tuple(FileEntry.from_json(each) for each in json.loads(blobs.read(manifest)))
+    """Read a project's manifest; the last ones are kept, since most runs find it unchanged.
+
+    Raises
+    ------
+    DaemonError
+        When it is no manifest, or one of its paths leaves the project or is there twice.
+    """
+    try:
+        entries = tuple(FileEntry.from_json(each) for each in json.loads(blobs.read(manifest)))
+    except (LookupError, TypeError, ValueError, RecursionError) as exc:
+        raise DaemonError(f"the project's manifest makes no sense: {exc}") from exc
+    _check_paths([entry.path for entry in entries])
+    return entries
+
+
+def _check_paths(paths: list[str]) -> None:
+    folders: set[str] = set()
+    for path in paths:
+        parts = path.split("/")
+        if not {"", ".", ".."}.isdisjoint(parts):
+            raise DaemonError(f"the path {path!r} leaves the project")
+        if "\0" in path or not _is_text(path):
+            raise DaemonError(f"the path {path!r} cannot be a file's")
+        folder = path.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    if len(set(paths)) < len(paths) or not folders.isdisjoint(paths):
+        raise DaemonError("the project's manifest has a path twice")
+
+
+def _is_text(path: str) -> bool:
+    try:
+        os.fsencode(path)
+    except ValueError:
+        return False
+    return True
 
 
 class _Folders:
@@ -136,10 +171,7 @@ class _Folders:
 
     def path_of(self, path: str) -> str:
         """Return where a file of the manifest is to lie; its folder is there."""
-        folder, _, name = path.rpartition("/")
-        if path.startswith("/") or name in ("", ".", "..") or ".." in folder.split("/"):
-            raise DaemonError(f"the path {path!r} leaves the project")
-        self._make(folder)
+        self._make(path.rpartition("/")[0])
         return f"{self._root}/{path}"
 
     def _make(self, folder: str) -> None:

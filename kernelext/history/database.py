@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -11,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kernelext.errors import HistoryError
-from kernelext.history.migrations import migrate
+from kernelext.history.filesystem import MOUNTS, is_on_network
+from kernelext.history.migrations import migrate, refuse_newer
 
 BUSY_TIMEOUT_S = 10.0
 
@@ -23,10 +25,13 @@ class Database:
     ----------
     path : Path
         The file; it and its folder are made, readable by this user alone, when absent.
+    mounts : Path, optional
+        The system's table of mounts: on a network's file system there is no write-ahead log.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, mounts: Path = MOUNTS) -> None:
         self.path = path
+        self._is_shared = is_on_network(path, mounts)
         self._lock = threading.RLock()
         with self._errors():
             _create_private(path)
@@ -66,8 +71,10 @@ class Database:
     def _prepare(self) -> None:
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA foreign_keys = ON")
-        _use_wal(self._db)
-        self._db.execute("PRAGMA synchronous = NORMAL")
+        refuse_newer(self._db)
+        _set_journal(self._db, "DELETE" if self._is_shared else "WAL")
+        # NORMAL is safe with a write-ahead log only.
+        self._db.execute(f"PRAGMA synchronous = {'FULL' if self._is_shared else 'NORMAL'}")
         migrate(self._db)
 
     @contextlib.contextmanager
@@ -89,12 +96,12 @@ def _create_private(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
-def _use_wal(db: sqlite3.Connection) -> None:
+def _set_journal(db: sqlite3.Connection, mode: str) -> None:
     # SQLite does not wait for its busy timeout while it changes the journal's mode.
     deadline = time.monotonic() + BUSY_TIMEOUT_S
     while True:
         try:
-            db.execute("PRAGMA journal_mode = WAL").fetchone()
+            db.execute(f"PRAGMA journal_mode = {mode}").fetchone()
         except sqlite3.OperationalError as exc:
             if not _code(exc).startswith("SQLITE_BUSY") or time.monotonic() > deadline:
                 raise
@@ -119,11 +126,18 @@ def _sentence(path: Path, exc: sqlite3.Error) -> str:
             f"The history {path} has been held by another program for {BUSY_TIMEOUT_S:g} s: "
             "end that program and run again."
         )
+    if code.startswith("SQLITE_FULL") or (code.startswith("SQLITE_IOERR") and _is_full(path)):
+        return f"No space is left for the history {path}: free some and run again."
     if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_IOERR")):
         return _unwritable(path, str(exc))
-    if code.startswith("SQLITE_FULL"):
-        return f"No space is left for the history {path}: free some and run again."
     return f"The history {path} refused: {exc}."
+
+
+def _is_full(path: Path) -> bool:
+    """Whether the disk has too little room for what SQLite maps beside a history."""
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(path.parent).free < 64 * 1024
+    return False
 
 
 def _unwritable(path: Path, reason: str) -> str:

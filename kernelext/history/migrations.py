@@ -105,12 +105,7 @@ def migrate(db: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRAT
     db.execute("BEGIN IMMEDIATE")
     try:
         # Asked again inside the transaction: another process may have migrated meanwhile.
-        found = _version(db)
-        if found > len(migrations):
-            raise HistoryError(
-                f"The history was written by a newer kernelext (version {found} of its tables, "
-                f"this one knows {len(migrations)}): update kernelext."
-            )
+        found = refuse_newer(db, len(migrations))
         for statements in migrations[found:]:
             for statement in statements:
                 db.execute(statement)
@@ -119,6 +114,23 @@ def migrate(db: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRAT
     finally:
         if db.in_transaction:
             db.execute("ROLLBACK")
+
+
+def refuse_newer(db: sqlite3.Connection, known: int = len(MIGRATIONS)) -> int:
+    """Return a history's version, before anything of the file is changed.
+
+    Raises
+    ------
+    HistoryError
+        When it is newer than `known`.
+    """
+    found = _version(db)
+    if found > known:
+        raise HistoryError(
+            f"The history was written by a newer kernelext (version {found} of its tables, "
+            f"this one knows {known}): update kernelext."
+        )
+    return found
 
 
 def _version(db: sqlite3.Connection) -> int:

@@ -158,7 +158,7 @@ class DaemonClient:
                 self.received_bytes += len(data)
                 for header, body in decoder.feed(data):
                     self._take(header, body)
-        except (OSError, KernelExtError) as exc:
+        except (OSError, KernelExtError, LookupError, TypeError, ValueError) as exc:
             log.debug("link.ended host=%s reason=%s", self._host, exc)
         finally:
             self.close()

@@ -85,5 +85,16 @@ class Results:
 
     def _store(self, encoded: Encoded) -> None:
         self._values.mkdir(exist_ok=True)
-        for chunk, part in zip(encoded.ref.chunks, encoded.parts):
-            (self._values / chunk.digest).write_bytes(part)
+        paths = [self._values / chunk.digest for chunk in encoded.ref.chunks]
+        try:
+            for path, part in zip(paths, encoded.parts):
+                path.write_bytes(part)
+        except OSError as exc:
+            for path in paths:  # the journal needs some room
+                path.unlink(missing_ok=True)
+            ref = encoded.ref
+            raise OSError(
+                exc.errno,
+                f"The host cannot keep {ref.name} ({ref.stored_bytes / 1e6:.0f} MB) until it is"
+                f" fetched ({exc.strerror}); make room there, or leave it out by --out",
+            ) from exc

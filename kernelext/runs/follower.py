@@ -15,6 +15,9 @@ from kernelext.runs.journal import PIECE_BYTES, Account
 from kernelext.runs.results import FoldResult, StoredValue
 from kernelext.wire import FrameDecoder, Header
 
+# What a push may lead to that the other side has made up, or that cannot be kept here.
+NONSENSE = (KernelExtError, OSError, LookupError, ValueError, TypeError, ArithmeticError)
+
 
 class Follower:
     """Keeps an attempt's journal in the user's data folder.
@@ -85,7 +88,7 @@ class Follower:
                 return
             try:
                 self._take(header, body)
-            except (KernelExtError, OSError, KeyError, ValueError, TypeError) as exc:
+            except NONSENSE as exc:
                 # It concerns this attempt alone, not the others of its connection.
                 self._let_go()
                 self._on_failure(exc)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from kernelext.errors import ConnectError, KernelExtError
+from kernelext.errors import ConnectError, HistoryError, KernelExtError
 from kernelext.history import History, RunRow
 from kernelext.link import HostLink, LinkPool
 from kernelext.models import AttemptEnd, EndCause, HostFacts, RunState
@@ -178,4 +179,5 @@ class Run:
             after = link.traffic()
             sent += after.sent_bytes - before.sent_bytes
             received += after.received_bytes - before.received_bytes
-        self._history.add_bytes(self.plan.run, sent, received)
+        with contextlib.suppress(HistoryError):  # how the run has ended matters more
+            self._history.add_bytes(self.plan.run, sent, received)

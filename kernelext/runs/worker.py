@@ -12,6 +12,7 @@ from functools import partial
 
 from kernelext.errors import (
     DaemonError,
+    DiskFull,
     EngineError,
     HistoryError,
     ImageNotFound,
@@ -101,6 +102,8 @@ class HostWorker(threading.Thread):
             lost = exc.cause == EndCause.HOST_LOST.value
             state = RunState.LOST if lost else RunState.FAILED
             self._end_all(state, EndCause(exc.cause), exc)
+        except DiskFull:
+            self._end_all(RunState.FAILED, EndCause.DISK_FULL, None)
         except KernelExtError as exc:
             self._end_all(RunState.FAILED, _refusal(exc), exc)
         except OSError as exc:
