@@ -10,7 +10,7 @@ from kernelext.errors import CellSyntaxError, DaemonError, ValueCodecError
 from kernelext.link import HostLink
 from kernelext.models import INLINE_LIMIT_BYTES, ImageFacts, RunSpec, Task
 from kernelext.runs.plan import RunPlan
-from kernelext.values import Encoded, encode
+from kernelext.values import Encoded, encode_group, in_groups
 
 SENDING_TRIES = 3
 ABILITIES = frozenset({"numpy", "blosc2"})  # what the choice of a codec depends on
@@ -49,8 +49,9 @@ class Encoder:
             if (abilities, fold) not in self._done:
                 namespace = self._plan.namespace
                 self._done[abilities, fold] = tuple(
-                    encode(name, value, namespace, abilities=abilities)
-                    for name, value in values.items()
+                    encoded
+                    for group in in_groups(values)
+                    for encoded in encode_group(group, values, namespace, abilities=abilities)
                 )
             found = self._done[abilities, fold]
         self._compare_python(found, facts)

@@ -3,5 +3,17 @@
 from kernelext.values.decode import decode
 from kernelext.values.encode import Encoded, encode, identity
 from kernelext.values.immutable import is_immutable
+from kernelext.values.sharing import holds_itself
+from kernelext.values.together import encode_group, in_groups, same_object
 
-__all__ = ["Encoded", "decode", "encode", "identity", "is_immutable"]
+__all__ = [
+    "Encoded",
+    "decode",
+    "encode",
+    "encode_group",
+    "holds_itself",
+    "identity",
+    "in_groups",
+    "is_immutable",
+    "same_object",
+]

@@ -16,7 +16,13 @@ Source = Union[bytes, memoryview, str, "os.PathLike[str]"]
 Reader = Callable[[ValueRef, Source, "dict[str, Any]"], Any]
 
 
-def decode(ref: ValueRef, source: Source, namespace: dict[str, Any]) -> Any:
+def decode(
+    ref: ValueRef,
+    source: Source,
+    namespace: dict[str, Any],
+    *,
+    together: dict[str, Any] | None = None,
+) -> Any:
     """Turn stored bytes into the variable they were.
 
     Parameters
@@ -27,6 +33,9 @@ def decode(ref: ValueRef, source: Source, namespace: dict[str, Any]) -> Any:
         The joined chunks, or the path of one file that holds them.
     namespace : dict
         Becomes the globals of functions that were defined in a notebook.
+    together : dict, optional
+        Where variables that share objects are kept until each of them is decoded: the same for
+        all variables of one run.
 
     Returns
     -------
@@ -46,6 +55,11 @@ def decode(ref: ValueRef, source: Source, namespace: dict[str, Any]) -> Any:
             f"`{ref.name}` is stored as `{ref.codec}`, which this version cannot read: "
             "install a newer kernelext."
         )
+    if ref.is_member:
+        together = {} if together is None else together
+        if ref.identity not in together:
+            together[ref.identity] = _read(reader, ref, source, namespace)
+        return together[ref.identity][ref.name]
     value = _read(reader, ref, source, namespace)
     return modules.load(value) if ref.codec == "module" else value
 
