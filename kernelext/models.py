@@ -222,6 +222,10 @@ class ValueRef:
         In memory, as far as known.
     shape : tuple of int or None
     dtype : str or None
+    same_as : str
+        The variable, perhaps itself, whose object on the other side this is; empty for a new one.
+    is_member : bool
+        Whether the bytes are a dict of several variables that share objects, this one among them.
     """
 
     name: str
@@ -232,6 +236,8 @@ class ValueRef:
     size_bytes: int = 0
     shape: tuple[int, ...] | None = None
     dtype: str | None = None
+    same_as: str = ""
+    is_member: bool = False
 
     @property
     def stored_bytes(self) -> int:

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from kernelext.errors import PickleKept, ValueCodecError
+from kernelext.magics.inplace import refill
 from kernelext.models import RunState
 from kernelext.runs import FoldResult, Run, StoredValue
 from kernelext.values import decode
@@ -14,16 +15,36 @@ from kernelext.values import decode
 UNREADABLE = (ValueCodecError, ImportError, OSError, RuntimeError, AttributeError)
 
 
-def bind_remote(shell: Any, result: FoldResult) -> None:
-    """Bind every result of the one fold; names that the cell deleted go."""
+def bind_remote(shell: Any, run: Run) -> None:
+    """Bind every result of the one fold; inputs that the cell deleted go."""
+    result = run.results["0"]
+    names: dict[str, object] = shell.user_ns
+    together: dict[str, Any] = {}
     for name, stored in result.values.items():
+        twin = stored.ref.same_as
+        if twin != name and twin in names:
+            names[name] = names[twin]
+            continue
         try:
-            shell.user_ns[name] = _decoded(shell, stored, result)
+            value = _decoded(shell, stored, result, together)
         except UNREADABLE as exc:
             _say_unread(name, exc, result)
+            continue
+        if twin != name or name not in names:
+            names[name] = value
+        elif stored.ref.is_member or not refill(names[name], value):
+            _rebind(names, names[name], value)
     for name in result.deleted:
-        shell.user_ns.pop(name, None)
+        if name in run.plan.inputs:
+            names.pop(name, None)
     _say_left(result)
+
+
+def _rebind(names: dict[str, object], old: object, new: object) -> None:
+    """Bind every name of an object that the cell changed to what it is now."""
+    for name, value in list(names.items()):
+        if value is old and not name.startswith("_"):
+            names[name] = new
 
 
 def bind_folds(shell: Any, run: Run) -> None:
@@ -31,10 +52,11 @@ def bind_folds(shell: Any, run: Run) -> None:
     gathered: dict[str, dict[int, object]] = {}
     for fold in run.plan.folds:
         result = run.results[fold]
+        together: dict[str, Any] = {}
         if result.end.state is RunState.DONE:
             for name, stored in result.values.items():
                 try:
-                    value = _decoded(shell, stored, result)
+                    value = _decoded(shell, stored, result, together)
                 except UNREADABLE as exc:
                     _say_unread(name, exc, result)
                     continue
@@ -58,9 +80,13 @@ def say_files(run: Run) -> None:
         _say(f"{sentence}.")
 
 
-def _decoded(shell: Any, stored: StoredValue, result: FoldResult) -> object:
+def _decoded(
+    shell: Any, stored: StoredValue, result: FoldResult, together: dict[str, Any]
+) -> object:
     trusted = result.loads_pickles
-    return decode(stored.ref, stored.source, shell.user_ns, loads_pickles=trusted)
+    return decode(
+        stored.ref, stored.source, shell.user_ns, loads_pickles=trusted, together=together
+    )
 
 
 def _say_left(result: FoldResult, where: str = "") -> None:

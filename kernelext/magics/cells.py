@@ -60,7 +60,7 @@ class CellMagics:
         error = fold_error(result, run.plan.limits)
         if error is not None:
             raise error
-        bind_remote(self._shell, result)
+        bind_remote(self._shell, run)
 
     def folds(self, line: str, code: str) -> None:
         """Run a cell once a fold."""

@@ -74,9 +74,14 @@ def _execute(
     task = Task.from_json(claim["task"])
     os.environ.update(claim.get("env", {}))
     _enter(work / PROJECT_DIR, spec.folder)
+    together: dict[str, Any] = {}
     results = Results(spec, namespace, channel, work)
     for ref in (*spec.inputs, *task.inputs):
-        namespace[ref.name] = decode(ref, work / INPUTS_DIR / ref.file_name, namespace)
+        if ref.same_as:
+            namespace[ref.name] = namespace[ref.same_as]
+        else:
+            path = work / INPUTS_DIR / ref.file_name
+            namespace[ref.name] = decode(ref, path, namespace, together=together)
         results.note_input(ref)
     results.begin()
     failure = shell.execute(spec.code, spec.filename)

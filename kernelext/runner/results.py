@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from kernelext.errors import ValueCodecError
 from kernelext.models import INLINE_LIMIT_BYTES, VALUES_DIR, RunSpec, ValueRef, to_json
 from kernelext.runner.channel import EventChannel
 from kernelext.runner.watched import WatchedInputs
-from kernelext.values import Encoded, encode
+from kernelext.values import Encoded, encode, encode_group, in_groups, same_object
 
 STAR = "*"
 
@@ -47,17 +48,17 @@ class Results:
 
     def send(self) -> None:
         """Send every result as an event, large ones by files."""
-        for name in self._outputs():
-            if name in self._namespace:
-                self._send_value(name)
-        changed = [name for name in self._inputs.changed() if name not in self._spec.outputs]
+        outputs = [name for name in self._outputs() if name in self._namespace]
+        changed = [name for name in self._inputs.changed() if name not in outputs]
         if self._spec.compare:
-            for name in changed:
-                self._send_value(name)
+            # The changed ones come first: what is bound to their objects refers to them.
+            self._send_values([*changed, *outputs])
             gone = self._inputs.deleted()
             if gone:
                 self._channel.emit("deleted", {"names": gone})
-        elif changed:
+            return
+        self._send_values(outputs)
+        if changed:
             self._channel.emit("changed", {"names": changed})
 
     def _outputs(self) -> list[str]:
@@ -68,7 +69,19 @@ class Results:
             names += sorted(name for name in new if not name.startswith("_"))
         return names
 
-    def _send_value(self, name: str) -> None:
+    def _send_values(self, names: list[str]) -> None:
+        values = {name: self._namespace[name] for name in names}
+        for group in in_groups(values):
+            try:
+                encoded = encode_group(group, values, self._namespace)
+            except ValueCodecError:
+                for name in group:
+                    self._send_alone(name)
+            else:
+                for each in encoded:
+                    self._emit(each, names)
+
+    def _send_alone(self, name: str) -> None:
         try:
             abilities = self._spec.abilities or None
             value = self._namespace[name]
@@ -76,12 +89,26 @@ class Results:
         except ValueCodecError as error:
             self._channel.emit("value", {"name": name, "left": str(error)})
             return
+        self._emit(encoded, [name])
+
+    def _emit(self, encoded: Encoded, sent: list[str]) -> None:
+        ref = encoded.ref
+        if not ref.same_as:
+            ref = dataclasses.replace(ref, same_as=self._same_as(ref.name, sent))
         body = b""
-        if encoded.ref.stored_bytes <= INLINE_LIMIT_BYTES:
+        if ref.stored_bytes <= INLINE_LIMIT_BYTES:
             body = b"".join(encoded.parts)
         else:
             self._store(encoded)
-        self._channel.emit("value", {"ref": to_json(encoded.ref)}, body)
+        self._channel.emit("value", {"ref": to_json(ref)}, body)
+
+    def _same_as(self, name: str, sent: list[str]) -> str:
+        """Name the notebook's variable that a result is: itself, or an unchanged input."""
+        value = self._namespace[name]
+        if self._inputs.is_same(name):
+            return same_object(value, [name], self._namespace)
+        unsent = [other for other in self._inputs.names() if other not in sent]
+        return same_object(value, unsent, self._namespace)
 
     def _store(self, encoded: Encoded) -> None:
         self._values.mkdir(exist_ok=True)

@@ -32,10 +32,12 @@ class WatchedInputs:
         self._namespace = namespace
         self._held: dict[str, object] = {}
         self._digests: dict[str, str] = {}
+        self._ids: dict[str, int] = {}
 
     def note(self, ref: ValueRef) -> None:
         """Remember an input that has just been bound."""
         name, value = ref.name, self._namespace[ref.name]
+        self._ids[name] = id(value)
         is_code = isinstance(value, CODE)
         is_fixed = is_immutable(value) and not self._is_function_of_notebook(value)
         if is_code or is_fixed:
@@ -50,18 +52,23 @@ class WatchedInputs:
 
     def changed(self) -> list[str]:
         """List the inputs that are bound and no longer what they were."""
-        return [name for name in self._names() if name in self._namespace and self._differs(name)]
+        return [name for name in self.names() if name in self._namespace and self._differs(name)]
 
     def deleted(self) -> list[str]:
         """List the inputs that are bound no longer."""
-        return [name for name in self._names() if name not in self._namespace]
+        return [name for name in self.names() if name not in self._namespace]
 
     def _is_function_of_notebook(self, value: object) -> bool:
         """Tell whether a value may yet be given attributes, or set what is around it."""
         return isinstance(value, types.FunctionType) and value.__globals__ is self._namespace
 
-    def _names(self) -> list[str]:
-        return list(dict.fromkeys((*self._held, *self._digests)))
+    def is_same(self, name: str) -> bool:
+        """Tell whether a name is bound to the object that it was bound to."""
+        return self._ids.get(name) == id(self._namespace[name])
+
+    def names(self) -> list[str]:
+        """List the inputs."""
+        return list(self._ids)
 
     def _differs(self, name: str) -> bool:
         value = self._namespace[name]

@@ -12,7 +12,7 @@ from kernelext.models import INLINE_LIMIT_BYTES, ImageFacts, RunSpec, Task
 from kernelext.runs.fitting import ADVICE, check_image
 from kernelext.runs.plan import RunPlan
 from kernelext.runs.uploads import refuse_size
-from kernelext.values import Encoded, abilities_of, encode, own_abilities
+from kernelext.values import Encoded, abilities_of, encode_group, in_groups, own_abilities
 
 SENDING_TRIES = 3
 
@@ -49,8 +49,9 @@ class Encoder:
             if (abilities, fold) not in self._done:
                 namespace = self._plan.namespace
                 self._done[abilities, fold] = tuple(
-                    encode(name, value, namespace, abilities=abilities)
-                    for name, value in values.items()
+                    encoded
+                    for group in in_groups(values)
+                    for encoded in encode_group(group, values, namespace, abilities=abilities)
                 )
             found = self._done[abilities, fold]
         check_image(found, facts, self._python)
@@ -150,24 +151,27 @@ class Sender:
         refuse_size(values, files, self._plan.upload_limit_bytes)
 
     def _spec(self, common: Sequence[Encoded]) -> RunSpec:
-        plan = self._plan
+        plan, host = self._plan, self._link.host
+        readable = own_abilities()
+        if not host.loads_pickles:
+            readable = readable - {"tables"}  # which unpickles the attributes of its files
         return RunSpec(
-            plan.run,
-            plan.owner,
-            plan.title,
-            plan.code,
-            plan.filename,
-            tuple(each.ref for each in common),
-            plan.outputs,
-            plan.compare,
-            plan.snapshot.manifest_chunk if plan.snapshot else None,
-            plan.image_on(self._link.host) or None,
-            plan.limits,
-            plan.whole_host,
-            tuple(plan.env),
-            plan.folder,
-            plan.baseline.folders if plan.baseline else (),
-            tuple(sorted(own_abilities())),
+            run=plan.run,
+            owner=plan.owner,
+            title=plan.title,
+            code=plan.code,
+            filename=plan.filename,
+            inputs=tuple(each.ref for each in common),
+            outputs=plan.outputs,
+            compare=plan.compare,
+            project=plan.snapshot.manifest_chunk if plan.snapshot else None,
+            image=plan.image_on(host) or None,
+            limits=plan.limits,
+            whole_host=plan.whole_host,
+            env=tuple(plan.env),
+            folder=plan.folder,
+            collect=plan.baseline.folders if plan.baseline else (),
+            abilities=tuple(sorted(readable)),
         )
 
     def _file_sizes(self) -> dict[str, int]:

@@ -4,13 +4,19 @@ from kernelext.values.abilities import abilities_of, own_abilities
 from kernelext.values.decode import decode
 from kernelext.values.encode import Encoded, encode, identity
 from kernelext.values.immutable import is_immutable
+from kernelext.values.sharing import holds_itself
+from kernelext.values.together import encode_group, in_groups, same_object
 
 __all__ = [
     "Encoded",
     "abilities_of",
     "decode",
     "encode",
+    "encode_group",
+    "holds_itself",
     "identity",
+    "in_groups",
     "is_immutable",
     "own_abilities",
+    "same_object",
 ]

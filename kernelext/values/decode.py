@@ -31,11 +31,16 @@ Reader = Callable[[ValueRef, Source, "dict[str, Any]"], Any]
 
 
 # Reading these runs no code that the bytes choose. A codec that is not here counts as a pickle.
-CODELESS = frozenset({"json", "blosc2", "npy"})
+CODELESS = frozenset({"json", "blosc2", "npy", "npz", "ubjson"})
 
 
 def decode(
-    ref: ValueRef, source: Source, namespace: dict[str, Any], *, loads_pickles: bool = True
+    ref: ValueRef,
+    source: Source,
+    namespace: dict[str, Any],
+    *,
+    loads_pickles: bool = True,
+    together: dict[str, Any] | None = None,
 ) -> Any:
     """Turn stored bytes into the variable they were.
 
@@ -49,6 +54,9 @@ def decode(
         Becomes the globals of functions that were defined in a notebook.
     loads_pickles : bool
         Whether whoever wrote the bytes may run code here.
+    together : dict, optional
+        Where variables that share objects are kept until each of them is decoded: the same for
+        all variables of one run.
 
     Returns
     -------
@@ -75,6 +83,11 @@ def decode(
         return modules.load(name) if loads_pickles else modules.loaded(name)
     if not loads_pickles and ref.codec not in CODELESS:
         raise PickleKept(f"`{ref.name}` (`{ref.type_name}`) is a pickle: reading it may run code.")
+    if ref.is_member:
+        together = {} if together is None else together
+        if ref.identity not in together:
+            together[ref.identity] = _read(reader, ref, source, namespace)
+        return together[ref.identity][ref.name]
     return _read(reader, ref, source, namespace)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from kernelext.models import ValueRef
 from kernelext.values import forms, stored
 from kernelext.values.abilities import own_abilities
+from kernelext.values.form import Form
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,14 @@ def encode(
     ValueCodecError
         The variable cannot travel; the message names what in it and the next step.
     """
+    return encode_form(name, value, forms.form_of(name, value, namespace), abilities)
+
+
+def encode_form(
+    name: str, value: object, form: Form, abilities: Collection[str] | None = None
+) -> Encoded:
+    """Turn a variable that has been taken apart into bytes; parameters as for `encode`."""
     own = own_abilities()
-    form = forms.form_of(name, value, namespace)
     shared = own if abilities is None else own.intersection(abilities)
     digester = stored.Digester()
     if sum(map(len, form.raw)) < stored.THREADED_BYTES:

@@ -48,7 +48,7 @@ def form_of(name: str, value: object, namespace: dict[str, Any]) -> Form:
                 return take(value)
             except NotExact:
                 break
-    return _pickled(name, value, namespace)
+    return pickled(name, value, namespace)
 
 
 def _array(value: Any) -> Form:
@@ -98,7 +98,7 @@ def _table(value: Any) -> Form:
     def store(abilities: Collection[str]) -> Stored:
         if "pyarrow" in abilities:
             return form.store(abilities)
-        file = _pickled("", value, {}).store(abilities)
+        file = pickled("", value, {}).store(abilities)
         return Stored(file.codec, file.buffers, ("pyarrow",))
 
     return dataclasses.replace(form, store=store)
@@ -125,7 +125,14 @@ def _plain(value: object) -> Form:
     return Form("json", (data,), lambda _: Stored("json", (data,)), (), len(data))
 
 
-def _pickled(name: str, value: object, namespace: dict[str, Any]) -> Form:
+def pickled(name: str, value: object, namespace: dict[str, Any]) -> Form:
+    """Take a value apart as a pickle, whatever it is.
+
+    Raises
+    ------
+    ValueCodecError
+        It cannot be pickled; the message names what in it.
+    """
     try:
         made = pickles.dumps(value, namespace)
     except pickles.Unpicklable as exc:

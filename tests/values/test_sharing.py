@@ -1,0 +1,92 @@
+"""Which variables hold the same object, and what comes of it in bytes."""
+
+from __future__ import annotations
+
+import enum
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kernelext.errors import ValueCodecError
+from kernelext.values import decode, encode_group, holds_itself, in_groups
+from kernelext.values.sharing import shared_groups
+
+
+class Color(enum.Enum):
+    RED = 1
+
+
+def test_shared_groups_joins_what_holds_one_object() -> None:
+    inner: list[int] = []
+    array = np.zeros(2)
+    values = {
+        "a": inner,
+        "n": 5,
+        "b": {"x": (inner,)},
+        "c": array,
+        "d": SimpleNamespace(deep=[{"y": array}]),
+        "e": [],
+        "f": inner.append,
+    }
+    assert shared_groups(values) == [("a", "b"), ("c", "d")]
+
+
+def test_shared_groups_joins_chains() -> None:
+    one, two = [1], [2]
+    assert shared_groups({"a": one, "b": two, "c": (one, two)}) == [("a", "b", "c")]
+
+
+@pytest.mark.parametrize("value", ["text", 7, None, (), Color.RED, len, int, np, (1, "a")])
+def test_shared_groups_leaves_apart_what_cannot_change(value: object) -> None:
+    assert shared_groups({"a": value, "b": [value]}) == []
+
+
+def test_shared_groups_of_a_long_list_ends() -> None:
+    long = [[n] for n in range(200_000)]
+    assert shared_groups({"a": long, "b": long}) == [("a", "b")]
+
+
+def together(values: dict[str, Any]) -> dict[str, Any]:
+    """Send variables there, as a run does."""
+    found: dict[str, Any] = {}
+    kept: dict[str, Any] = {}
+    for group in in_groups(values):
+        for each in encode_group(group, values, {}):
+            data = b"".join(each.parts)
+            ref = each.ref
+            if ref.same_as:
+                found[ref.name] = found[ref.same_as]
+            else:
+                found[ref.name] = decode(ref, data, {}, together=kept)
+            assert repr(decode(ref, data, {})) == repr(values[ref.name])  # by itself too
+    return found
+
+
+def test_encode_group_keeps_names_of_one_object_together() -> None:
+    array = np.arange(3.0)
+    found = together({"a": array, "b": array, "c": array.copy()})
+    assert found["a"] is found["b"]
+    assert found["a"] is not found["c"]
+
+
+def test_encode_group_keeps_nested_objects_together() -> None:
+    inner = [1]
+    found = together({"a": inner, "b": {"x": inner}, "c": [inner, inner]})
+    assert found["b"]["x"] is found["a"]
+    assert found["c"][1] is found["a"]
+
+
+def test_encode_group_names_what_cannot_travel() -> None:
+    inner: list[Any] = [(n for n in "ab")]
+    values = {"a": inner, "b": {"x": inner}}
+    with pytest.raises(ValueCodecError, match=r"`a\[0\]` is a"):
+        encode_group(("a", "b"), values, {})
+
+
+def test_holds_itself_finds_cycles() -> None:
+    value: list[Any] = [1]
+    assert not holds_itself(value)
+    value.append({"deep": [value]})
+    assert holds_itself(value)
