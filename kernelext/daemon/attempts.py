@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import socket
@@ -70,7 +71,7 @@ class Attempt:
 
     id: AttemptId
     record: Record
-    env: dict[str, str] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict, repr=False)
     journal_fd: int = -1
     final_bytes: int | None = None  # the journal's size when it has ended
     stop_asked: str = ""  # an EndCause: someone wants it gone
@@ -132,10 +133,12 @@ class Attempts:
 
     def __init__(self, state: StateDir, secrets_dir: Path, pulse: Pulse) -> None:
         self._state = state
-        self._secrets = secrets_dir
         self._pulse = pulse
         self._known: dict[AttemptId, Attempt] = {}
         _make_private(secrets_dir)
+        # Several daemons share the folder; what lies in this one's own is known to it.
+        self._secrets = secrets_dir / hashlib.sha256(str(state.root).encode()).hexdigest()[:12]
+        _make_private(self._secrets)
 
     def load(self) -> None:
         """Read what an earlier daemon has left."""
@@ -150,6 +153,10 @@ class Attempts:
             with contextlib.suppress(OSError, ValueError):
                 attempt.env = json.loads(self._secret(attempt_id).read_text())
             self._known[attempt_id] = attempt
+        known = {self._secret(attempt.id).name for attempt in self.living()}
+        for path in self._secrets.iterdir():
+            if path.name not in known:
+                path.unlink()
 
     def add(self, spec: RunSpec, task: Task, env: dict[str, str]) -> None:
         """Queue an attempt; one that is known already stays as it is."""
@@ -158,12 +165,9 @@ class Attempts:
             if attempt_id in self._known:
                 return
             directory = self._state.attempt(attempt_id)
-            directory.mkdir(parents=True)
+            directory.mkdir(parents=True, exist_ok=True)  # left by one that was never whole
             if env:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-                fd = os.open(self._secret(attempt_id), flags, 0o600)
-                with os.fdopen(fd, "w") as secret:
-                    json.dump(env, secret)
+                self._keep_env(attempt_id, env)
             attempt = Attempt(
                 attempt_id, Record(spec, task, RunState.QUEUED, time.time()), dict(env)
             )
@@ -176,10 +180,15 @@ class Attempts:
         with self._pulse:
             attempt.record = dataclasses.replace(attempt.record, **changes)
             self._save(attempt)
-            if attempt.state not in (RunState.QUEUED, RunState.STARTING):
-                with contextlib.suppress(FileNotFoundError):
-                    self._secret(attempt.id).unlink()
+            if attempt.state.is_final:
+                self.drop_env(attempt)
             self._pulse.beat()
+
+    def drop_env(self, attempt: Attempt) -> None:
+        """Forget the values of an attempt's environment: its cell has them."""
+        attempt.env = {}
+        with contextlib.suppress(FileNotFoundError):
+            self._secret(attempt.id).unlink()
 
     def get(self, attempt_id: AttemptId) -> Attempt:
         """Return an attempt.
@@ -221,6 +230,13 @@ class Attempts:
         partial.write_text(json.dumps(to_json(attempt.record)))
         partial.replace(path)
 
+    def _keep_env(self, attempt: AttemptId, env: dict[str, str]) -> None:
+        path = self._secret(attempt)
+        path.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(path, flags, 0o600), "w") as secret:
+            json.dump(env, secret)
+
     def _secret(self, attempt: AttemptId) -> Path:
         return self._secrets / f"{attempt.run}-{attempt.fold}-{attempt.attempt}.json"
 
@@ -236,5 +252,9 @@ def _make_private(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise DaemonError(f"{folder} belongs to somebody else; remove it")
+        owner = f"user {found.st_uid}" if stat.S_ISDIR(found.st_mode) else "no folder"
+        raise DaemonError(
+            f"{folder}, where values of --env are held in memory, is not ours ({owner}):"
+            " have its owner or root remove it"
+        )
     folder.chmod(0o700)

@@ -4,6 +4,7 @@ from kernelext.hosts.inventory import FILE_NAME, config_path, find_project, load
 from kernelext.hosts.lookup import find_host, known_hosts_names
 from kernelext.hosts.sizes import parse_duration_s, parse_size_bytes
 from kernelext.hosts.sshconfig import SshTarget, resolve_chain, resolve_ssh
+from kernelext.hosts.tables import is_variable
 
 __all__ = [
     "FILE_NAME",
@@ -11,6 +12,7 @@ __all__ = [
     "config_path",
     "find_host",
     "find_project",
+    "is_variable",
     "known_hosts_names",
     "load_settings",
     "parse_duration_s",
