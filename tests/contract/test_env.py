@@ -16,9 +16,8 @@ import pytest
 from kernelext.errors import ConnectError, OptionError
 from kernelext.link.local import local_state_dir
 
-from ..lab.host import Host
 from ..lab.lab import Lab
-from .conftest import check_nothing_left, retire_local, wait_until
+from .conftest import retire_local, wait_until
 from .notebook import Notebook
 from .test_cuts import Beside
 from .test_daemon_restart import daemon_pid, docker_kill
@@ -192,18 +191,3 @@ def test_folder_for_secrets_of_somebody_else_is_refused(
         shown = notebook.run("%%remote local\nx = 1")
     assert isinstance(shown.error, ConnectError)
     assert "is not ours (user 12345): have its owner or root remove it" in str(shown.error)
-
-
-def test_folder_for_secrets_of_somebody_else_on_a_host(
-    lab_notebook: Notebook, lab_hosts: list[Host]
-) -> None:
-    host = lab_hosts[1]
-    host.exec("sh", "-c", "rm -rf /run/kernelext; mkdir /run/kernelext; chown 12345 /run/kernelext")
-    try:
-        shown = lab_notebook.run("%%remote host02\nx = 1")
-        assert isinstance(shown.error, ConnectError)
-        assert "is not ours (user 12345): have its owner or root remove it" in str(shown.error)
-    finally:
-        host.exec("sh", "-c", "docker ps -aq | xargs -r docker rm -f; rm -rf /run/kernelext")
-    lab_notebook.check("%%remote host02\nx = 1")
-    check_nothing_left(host)
