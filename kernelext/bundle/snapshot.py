@@ -52,6 +52,16 @@ class Snapshot:
         return self._read_chunk(*self._places[digest])
 
     @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of every file, by its path."""
+        return {entry.path: sum(c.size_bytes for c in entry.chunks) for entry in self.files}
+
+    @cached_property
+    def size_bytes(self) -> int:
+        """Bytes of all files."""
+        return sum(self.sizes.values())
+
+    @cached_property
     def _places(self) -> dict[str, tuple[FileEntry, Chunk, int]]:
         """Where each part lies: its file, itself, its offset."""
         places: dict[str, tuple[FileEntry, Chunk, int]] = {}
