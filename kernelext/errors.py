@@ -116,13 +116,13 @@ class SecretsFound(BundleError):
     Parameters
     ----------
     files : mapping of str to str
-        What each holds; empty where only its name says so.
+        What each holds or links to; empty where only its name says so.
     rule_file : str
         Where such a rule belongs.
     """
 
     def __init__(self, files: Mapping[str, str], rule_file: str) -> None:
-        shown = [f"{path} (holds {what})" if what else path for path, what in files.items()]
+        shown = [f"{path} ({what})" if what else path for path, what in files.items()]
         more = f" and {len(shown) - SHOWN_FILES} more" if len(shown) > SHOWN_FILES else ""
         first = next(iter(files))
         super().__init__(

@@ -535,6 +535,8 @@ class Settings:
         A bundle above this is refused.
     lost_after_s : float
         Silence after which an attempt is given up.
+    env : mapping of str to str or True
+        Environment variables that every cell gets; True takes the notebook's own value.
     """
 
     owner: str
@@ -543,3 +545,4 @@ class Settings:
     image: str | None = None
     upload_limit_bytes: int = 2 * 1024**3
     lost_after_s: float = 600.0
+    env: Mapping[str, str | bool] = field(default_factory=dict, repr=False)

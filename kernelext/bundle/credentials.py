@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import re
 
 # Patterns of `fnmatch`, of a file's name; the later ones take back.
@@ -48,6 +49,7 @@ _AWS_KEY = re.compile(rb"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b")
 _AWS_SECRET = re.compile(rb"(?<![A-Za-z0-9/+=])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
 
 
+@functools.lru_cache(maxsize=65_536)  # a large project is looked at with every cell
 def is_secret_path(path: str) -> bool:
     """Whether a file's path, POSIX and relative, is one under which people keep secrets.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pathspec
 
-from kernelext.bundle.credentials import SECRET_FOLDERS
+from kernelext.bundle.credentials import SECRET_FOLDERS, is_secret_path
 
 RULE_FILES = (".dockerignore", ".gitignore")  # the first that is there counts
 ALWAYS = (
@@ -40,11 +40,14 @@ class IgnoreRules:
     ----------
     file_name : str
         Of the file that holds them, or that would.
+    links : dict of str to str
+        Files that are links to what looks like a secret, and where that lies.
     """
 
     def __init__(self, root: Path) -> None:
         lines: list[str] = []
         self.file_name = RULE_FILES[-1]
+        self.links: dict[str, str] = {}
         for name in RULE_FILES:
             path = root / name
             if path.is_file():
@@ -68,6 +71,15 @@ class IgnoreRules:
             return "never travels"
         line = self._deciding_line(asked)
         return f"{line} in {self.file_name}"
+
+    def note_link(self, path: str, target: str) -> None:
+        """Remember a link if what it leads to looks like a secret: a clone may hold such links."""
+        if is_secret_path(target):
+            self.links[path] = f"links to {target}"
+
+    def is_secret(self, path: str) -> bool:
+        """Whether a file looks like a secret by its name, or by that of what it links to."""
+        return is_secret_path(path) or path in self.links
 
     def is_allowed(self, path: str) -> bool:
         """Whether a rule ``!name`` sends a file that looks like a secret.

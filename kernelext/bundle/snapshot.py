@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
-from kernelext.bundle.credentials import SCANNED_BYTES, is_secret_path, secret_in
+from kernelext.bundle.credentials import SCANNED_BYTES, secret_in
 from kernelext.bundle.ignore import IgnoreRules
 from kernelext.bundle.statcache import StatCache
 from kernelext.errors import BundleError, ProjectTooLarge, SecretsFound
@@ -59,6 +59,16 @@ class Snapshot:
         """Return the files below some folders, by path."""
         heads = tuple(f"{folder}/" for folder in folders)
         return {entry.path: entry for entry in self.files if entry.path.startswith(heads)}
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of every file, by its path."""
+        return {entry.path: sum(c.size_bytes for c in entry.chunks) for entry in self.files}
+
+    @cached_property
+    def size_bytes(self) -> int:
+        """Bytes of all files."""
+        return sum(self.sizes.values())
 
     @cached_property
     def _places(self) -> dict[str, tuple[FileEntry, Chunk, int]]:
@@ -120,7 +130,9 @@ def take_snapshot(
     total = sum(stat.st_size for _, stat in found)
     if total > limit_bytes:
         raise ProjectTooLarge({path: stat.st_size for path, stat in found})
-    refuse_secrets({path: "" for path, _ in found if is_secret_path(path)}, rules)
+    refuse_secrets(
+        {path: rules.links.get(path, "") for path, _ in found if rules.is_secret(path)}, rules
+    )
     parts = []
     for path, stat in found:
         full = f"{root}/{path}"
@@ -128,8 +140,8 @@ def take_snapshot(
         chunks = cache.chunks(full, stat, now_ns, read)
         parts.append((path, stat.st_mode & 0o777, chunks))
     if cache.secrets:
-        held = {path: cache.secrets.get(each[0].digest, "") for path, _, each in parts if each}
-        refuse_secrets({path: what for path, what in held.items() if what}, rules)
+        held = {path: cache.secrets.get(each[0].digest) for path, _, each in parts if each}
+        refuse_secrets({path: f"holds {what}" for path, what in held.items() if what}, rules)
     return cache.made_of(parts, str(root), lambda: _snapshot(root, parts))
 
 
@@ -159,7 +171,7 @@ def refuse_secrets(suspects: dict[str, str], rules: IgnoreRules) -> None:
     Parameters
     ----------
     suspects : dict of str to str
-        What each holds; empty where only its name says so.
+        What each holds or links to; empty where only its name says so.
 
     Raises
     ------
@@ -195,7 +207,10 @@ def _walk(
             continue
         if is_dir:
             yield from _walk(entry.path, path + "/", rules, stays)
-        elif entry.is_file():  # what a link points at travels as a file
+        elif entry.is_file():
+            if entry.is_symlink():
+                rules.note_link(path, os.path.realpath(entry.path))
+            # What a link points at travels as a file.
             with contextlib.suppress(FileNotFoundError):  # gone since the folder was read
                 yield path, entry.stat()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kernelext.bundle.credentials import SCANNED_BYTES, is_secret_path, secret_in
+from kernelext.bundle.credentials import SCANNED_BYTES, secret_in
 from kernelext.bundle.ignore import IgnoreRules
 from kernelext.bundle.snapshot import list_files, refuse_secrets
 from kernelext.errors import BundleError, SecretsFound
@@ -52,8 +52,12 @@ def survey_project(root: Path, at_home: Iterable[Path | None] = ()) -> Survey:
         if each.exists() and root in each.parents
     }
     sizes = {path: stat.st_size for path, stat in list_files(root, rules, own, stays)}
-    suspects = {path: _secret_of(root / path, path, size) for path, size in sizes.items()}
-    found = {path: what for path, what in suspects.items() if what is not None}
+    held = {path: _held_by(root / path, path, size) for path, size in sizes.items()}
+    found = {
+        path: rules.links.get(path, f"holds {what}" if what else "")
+        for path, what in held.items()
+        if what or rules.is_secret(path)
+    }
     try:
         refuse_secrets(found, rules)
     except SecretsFound as refusal:
@@ -61,10 +65,8 @@ def survey_project(root: Path, at_home: Iterable[Path | None] = ()) -> Survey:
     return Survey(sizes, stays, None)
 
 
-def _secret_of(file: Path, path: str, size_bytes: int) -> str | None:
-    """Say what makes a file a secret: what it holds, or nothing but its name; None: it is none."""
+def _held_by(file: Path, path: str, size_bytes: int) -> str | None:
     try:
-        held = secret_in(file.read_bytes()) if size_bytes <= SCANNED_BYTES else None
+        return secret_in(file.read_bytes()) if size_bytes <= SCANNED_BYTES else None
     except OSError as exc:
         raise BundleError(f"{path} cannot be read: {exc.strerror}") from exc
-    return held or ("" if is_secret_path(path) else None)

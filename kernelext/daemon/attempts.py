@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import logging
 import os
@@ -87,7 +88,7 @@ class Attempt:
 
     id: AttemptId
     record: Record
-    env: dict[str, str] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict, repr=False)
     journal_fd: int = -1
     final_bytes: int | None = None  # the journal's size when it has ended
     stop_asked: str = ""  # an EndCause: someone wants it gone
@@ -152,10 +153,12 @@ class Attempts:
 
     def __init__(self, state: StateDir, secrets_dir: Path, pulse: Pulse) -> None:
         self._state = state
-        self._secrets = secrets_dir
         self._pulse = pulse
         self._known: dict[AttemptId, Attempt] = {}
         _make_private(secrets_dir)
+        # Several daemons share the folder; what lies in this one's own is known to it.
+        self._secrets = secrets_dir / hashlib.sha256(str(state.root).encode()).hexdigest()[:12]
+        _make_private(self._secrets)
 
     def load(self) -> None:
         """Read what an earlier daemon has left."""
@@ -172,6 +175,10 @@ class Attempts:
             with contextlib.suppress(OSError):
                 attempt.changes = (path.parent / CHANGES_NAME).read_bytes()
             self._known[attempt_id] = attempt
+        known = {self._secret(attempt.id).name for attempt in self.living()}
+        for path in self._secrets.iterdir():
+            if path.name not in known:
+                path.unlink()
 
     def add(self, spec: RunSpec, task: Task, env: dict[str, str]) -> None:
         """Queue an attempt; one that is known already stays as it is."""
@@ -183,8 +190,8 @@ class Attempts:
             record = Record(spec, task, RunState.QUEUED, time.time())
             attempt = Attempt(attempt_id, record, dict(env))
             try:
-                directory.mkdir(parents=True)
-                self._keep_secret(attempt)
+                directory.mkdir(parents=True, exist_ok=True)  # left by one never whole
+                self._keep_env(attempt)
                 self._save(attempt)
             except OSError:  # the disk is full: its client is told that it is not queued
                 self._secret(attempt_id).unlink(missing_ok=True)
@@ -206,9 +213,8 @@ class Attempts:
                 if not attempt.state.is_final:
                     raise
                 log.warning("attempt.unsaved id=%s reason=%s", attempt.id, exc)
-            if attempt.state not in (RunState.QUEUED, RunState.STARTING):
-                with contextlib.suppress(FileNotFoundError):
-                    self._secret(attempt.id).unlink()
+            if attempt.state.is_final:
+                self.drop_env(attempt)
             self._pulse.beat()
 
     def keep_changes(self, attempt: Attempt, changes: FileChanges) -> None:
@@ -217,6 +223,12 @@ class Attempts:
             attempt.changes = json.dumps(to_json(changes), separators=(",", ":")).encode()
             with contextlib.suppress(OSError):  # the disk may be full: it is in memory too
                 (self._state.attempt(attempt.id) / CHANGES_NAME).write_bytes(attempt.changes)
+
+    def drop_env(self, attempt: Attempt) -> None:
+        """Forget the values of an attempt's environment: its cell has them."""
+        attempt.env = {}
+        with contextlib.suppress(FileNotFoundError):
+            self._secret(attempt.id).unlink()
 
     def get(self, attempt_id: AttemptId) -> Attempt:
         """Return an attempt.
@@ -258,12 +270,13 @@ class Attempts:
         partial.write_text(json.dumps(to_json(attempt.record)))
         partial.replace(path)
 
-    def _keep_secret(self, attempt: Attempt) -> None:
+    def _keep_env(self, attempt: Attempt) -> None:
         if not attempt.env:
             return
+        path = self._secret(attempt.id)
+        path.unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(self._secret(attempt.id), flags, 0o600)
-        with os.fdopen(fd, "w") as secret:
+        with os.fdopen(os.open(path, flags, 0o600), "w") as secret:
             json.dump(attempt.env, secret)
 
     def _secret(self, attempt: AttemptId) -> Path:
@@ -281,5 +294,9 @@ def _make_private(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise DaemonError(f"{folder} belongs to somebody else; remove it")
+        owner = f"user {found.st_uid}" if stat.S_ISDIR(found.st_mode) else "no folder"
+        raise DaemonError(
+            f"{folder}, where values of --env are held in memory, is not ours ({owner}):"
+            " have its owner or root remove it"
+        )
     folder.chmod(0o700)

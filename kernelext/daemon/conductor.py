@@ -98,6 +98,7 @@ class Conductor:
                 if attempt.control and not attempt.ask({"op": "status"}).get("claimed"):
                     _require_env(attempt)
                     self._hand_over(attempt)
+                self._attempts.drop_env(attempt)
                 end = self._watch(attempt)
         except InputMissing as exc:
             self._engine.remove(attempt.record.container)
@@ -181,6 +182,7 @@ class Conductor:
             "attempt": attempt.id.attempt,
         }
         attempt.ask(claim)
+        self._attempts.drop_env(attempt)
 
     # after it
 

@@ -29,6 +29,7 @@ from kernelext.daemon.queue import Queue
 from kernelext.daemon.server import Server
 from kernelext.daemon.service import Identity, Rooms, Service
 from kernelext.daemon.statedir import StateDir
+from kernelext.errors import DaemonError
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 STATE_TAKEN = 75  # EX_TEMPFAIL: another daemon holds the state directory
@@ -95,7 +96,10 @@ def _engine(options: argparse.Namespace, state: StateDir, code_dir: Path) -> Eng
 
 def _run(options: argparse.Namespace, state: StateDir, engine: Engine) -> None:
     pulse = Pulse()
-    attempts = Attempts(state, options.secrets, pulse)
+    try:
+        attempts = Attempts(state, options.secrets, pulse)
+    except DaemonError as exc:
+        raise SystemExit(str(exc)) from exc  # the last line of the log, which the client shows
     attempts.load()
     blobs = BlobStore(state)
     identity = Identity(options.code, _boot_id())

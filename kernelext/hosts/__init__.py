@@ -5,6 +5,7 @@ from kernelext.hosts.inventory import FILE_NAME, config_path, find_project, load
 from kernelext.hosts.lookup import find_host, known_hosts_names
 from kernelext.hosts.sizes import parse_duration_s, parse_size_bytes
 from kernelext.hosts.sshconfig import SshTarget, resolve_chain, resolve_ssh
+from kernelext.hosts.tables import is_variable
 
 __all__ = [
     "FILE_NAME",
@@ -14,6 +15,7 @@ __all__ = [
     "find_context",
     "find_host",
     "find_project",
+    "is_variable",
     "known_hosts_names",
     "list_contexts",
     "load_settings",

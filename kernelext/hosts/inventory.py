@@ -18,6 +18,7 @@ from kernelext.hosts.tables import (
     Reader,
     count_value,
     duration_value,
+    env_value,
     path_value,
     pickles_value,
     read_keys,
@@ -52,6 +53,7 @@ _USER_KEYS: dict[str, Reader] = {
     "default_host": text_value,
     "upload_limit": size_value,
     "lost_after": duration_value,
+    "env": env_value,
     "hosts": lambda value: value,
 }
 _WAYS = ("ssh", "transport", "context")
@@ -146,7 +148,8 @@ def _with_project(
     settings: Settings, table: Mapping[str, Any], environ: Mapping[str, str]
 ) -> Settings:
     where = f"the project's {FILE_NAME}"
-    refused = next((key for key in table if key in _USER_KEYS and key not in _PROJECT_KEYS), None)
+    users = {*_USER_KEYS, *_HOST_KEYS} - {*_PROJECT_KEYS}
+    refused = next((key for key in table if key in users), None)
     if refused:
         raise OptionError(
             f"{where} comes with the project and may not set `{refused}`: "
@@ -170,6 +173,7 @@ def _with_project(
         image=values.get("image", settings.image),
         upload_limit_bytes=limit,
         lost_after_s=settings.lost_after_s,
+        env=settings.env,
     )
 
 

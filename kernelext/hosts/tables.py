@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -100,6 +101,34 @@ def size_value(value: Any) -> int:
 def duration_value(value: Any) -> float:
     """Read a duration such as ``"10m"``; a bare number counts seconds."""
     return parse_duration_s(_number_as_text(value))
+
+
+def env_value(value: Any) -> dict[str, str | bool]:
+    """Read environment variables: a text, or true for the notebook's own value.
+
+    The message never holds a value: it may be a secret.
+    """
+    if not isinstance(value, dict):
+        raise OptionError('it is a table: write [env] and below it NAME = "value".')
+    for name, found in value.items():
+        if not is_variable(name):
+            raise OptionError(f"{name!r} is no name of an environment variable.")
+        if found is not True and (not isinstance(found, str) or "\0" in found):
+            raise OptionError(
+                f"{name} is neither a text in quotes nor true, which passes the notebook's own."
+            )
+    return value
+
+
+def is_variable(name: str) -> bool:
+    """Whether an environment variable can be called so.
+
+    Examples
+    --------
+    >>> is_variable("HF_TOKEN"), is_variable("HF_TOKEN=x")
+    (True, False)
+    """
+    return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) is not None
 
 
 def pickles_value(value: Any) -> str:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from kernelext.daemon.process_engine import KEPT_VARIABLES
 from kernelext.errors import ConnectError
 from kernelext.link.archive import Archive
 from kernelext.link.pipe import SocketAbsent
@@ -105,7 +106,8 @@ def start_local(state_dir: Path, archive: Archive, environ: Mapping[str, str]) -
             stdout=out,
             stderr=out,
             cwd="/",
-            env=dict(environ),
+            # It outlives the notebook, whose variables may be secrets.
+            env={key: environ[key] for key in KEPT_VARIABLES if key in environ},
             start_new_session=True,
         )
     deadline_s = time.monotonic() + READY_TIMEOUT_S

@@ -142,13 +142,9 @@ class Sender:
     def _refuse_size(self, encoded: Sequence[Encoded]) -> None:
         """Check again what only its encoding could tell the size of."""
         values = {each.ref.name: each.ref.size_bytes for each in encoded}
-        snapshot = self._plan.snapshot
-        files = (
-            {e.path: sum(c.size_bytes for c in e.chunks) for e in snapshot.files}
-            if snapshot
-            else {}
-        )
-        refuse_size(values, files, self._plan.upload_limit_bytes)
+        snapshot, limit_bytes = self._plan.snapshot, self._plan.upload_limit_bytes
+        if sum(values.values()) + (snapshot.size_bytes if snapshot else 0) > limit_bytes:
+            refuse_size(values, snapshot.sizes if snapshot else {}, limit_bytes)
 
     def _spec(self, common: Sequence[Encoded]) -> RunSpec:
         plan, host = self._plan, self._link.host

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from kernelext.errors import OptionError
-from kernelext.hosts import parse_duration_s, parse_size_bytes
+from kernelext.hosts import is_variable, parse_duration_s, parse_size_bytes
 from kernelext.models import ALL_GPUS, Limits
 from kernelext.verbs.parsing import Parser, split_line, split_names
 
@@ -143,6 +143,11 @@ def parse_cell_options(kind: str, line: str) -> CellOptions:
         raise OptionError(f"a host is named twice in {','.join(hosts)}")
     if found.cpus is not None and not 0 < found.cpus <= 10_000:
         raise OptionError(f"--cpus {found.cpus:g} cannot be; it is a number of cores, as 2 or 0.5")
+    env = split_names(found.env or "")
+    wrong = [name for name in env if not is_variable(name)]
+    if wrong:
+        # Not the text: it may hold a value.
+        raise OptionError("--env takes names of variables that are set here, as --env TOKEN,USER")
     outputs = None if found.outputs is None else split_names(found.outputs)
     return CellOptions(
         kind=kind,
@@ -157,7 +162,7 @@ def parse_cell_options(kind: str, line: str) -> CellOptions:
             timeout_s=parse_duration_s(found.timeout) if found.timeout else None,
             gpus=parse_gpus(found.gpus) if found.gpus else None,
         ),
-        env=split_names(found.env or ""),
+        env=env,
         name=found.name,
         sync=found.sync,
         dry_run=found.dry_run,

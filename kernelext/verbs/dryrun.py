@@ -55,13 +55,16 @@ def _variables(plan: RunPlan, names: CellNames, values: Mapping[str, int]) -> It
         for name, value in plan.inputs.items()
     ]
     if plan.kind == "folds":
-        rows.append(["fold", "int", "", f"{next(iter(plan.folds))}.. ({len(plan.folds)} folds)"])
+        first, *_, last = [*plan.folds, *plan.folds]
+        rows.append(["fold", "int", f"{first} to {last}: {len(plan.folds)} folds", ""])
     yield text_table(["VARIABLE", "TYPE", "SHAPE", "SIZE"], rows) if rows else "no variables"
     shown = [name for name in plan.outputs if name != "*"]  # which stands for what `exec` may bind
     yield f"\ncomes home: {', '.join(shown) or 'nothing'}"
     changed = [name for name in names.changed if name in plan.inputs]
     if changed and plan.compare:
         yield f"comes home if the cell changes it: {', '.join(changed)}"
+    elif changed and plan.kind == "folds":
+        yield f"stays there if the cell changes it: {', '.join(changed)}"
 
 
 def _files(survey: Survey) -> Iterator[str]:
@@ -87,7 +90,7 @@ def _hosts(plan: RunPlan) -> Iterator[str]:
     said = [
         f"{limits.cpus:g} cores" if limits.cpus else "",
         f"{size_text(limits.memory_bytes)} of memory" if limits.memory_bytes else "",
-        f"{limits.timeout_s:g} s" if limits.timeout_s else "",
+        f"{limits.timeout_s:g} s of time" if limits.timeout_s else "",
     ]
     share = "the whole host" if plan.whole_host else "a core a fold"
     yield f"\nlimits: {', '.join(filter(None, said)) or share}"

@@ -106,7 +106,7 @@ def plan_run(
         image=options.image,
         project_image=settings.image,
         limits=options.limits,
-        env=_env(context, options),
+        env=_env(context, options, settings),
         folder=_folder(context),
         lost_after_s=settings.lost_after_s,
         upload_limit_bytes=settings.upload_limit_bytes,
@@ -166,11 +166,23 @@ def _folder(context: Context) -> str:
     return folder.relative_to(project).as_posix() if inside else "."
 
 
-def _env(context: Context, options: CellOptions) -> dict[str, str]:
-    absent = [name for name in options.env if name not in context.environ]
+def _env(context: Context, options: CellOptions, settings: Settings) -> dict[str, str]:
+    """Gather what [env] of the user's file and --env name; --env takes the notebook's value."""
+    here = context.environ
+    fixed = {name: value for name, value in settings.env.items() if isinstance(value, str)}
+    absent = [name for name in options.env if name not in here and name not in fixed]
     if absent:
-        raise OptionError(f"--env names {', '.join(absent)}, which is not set here")
-    return {name: context.environ[name] for name in options.env}
+        raise OptionError(
+            f"--env names {', '.join(absent)}, which is not set here; in the notebook:"
+            f" os.environ[{absent[0]!r}] = getpass.getpass()"
+        )
+    found = {}
+    for name in (*settings.env, *options.env):
+        if name in fixed and not (name in options.env and name in here):
+            found[name] = fixed[name]
+        elif name in here:
+            found[name] = here[name]
+    return found
 
 
 def _title(code: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 # Their `nbytes` is an attribute and costs nothing; another class's could run code of the user's.
 _KNOWING = frozenset({"numpy", "pyarrow", "torch", "cupy", "xarray"})
 _MOST_OBJECTS = 5_000  # some 3 ms; what lies deeper is counted when it is encoded
+_PANDAS = ("DataFrame", "Series", "Index")
 _SMALL = (str, bytes, bytearray)
 
 
@@ -43,11 +44,9 @@ def _known_size(value: object) -> int | None:
         return len(value)
     kind = type(value)
     library = kind.__module__.partition(".")[0]
-    if library == "pandas":
-        usage = getattr(value, "memory_usage", None)
-        if usage is not None and not isinstance(value, type):
-            found = usage()
-            return int(found.sum() if hasattr(found, "sum") else found)
+    if library == "pandas" and kind.__name__.endswith(_PANDAS):
+        found: Any = value.memory_usage()  # type: ignore[attr-defined]
+        return int(found.sum() if hasattr(found, "sum") else found)
     if library == "polars" and hasattr(value, "estimated_size"):
         return int(value.estimated_size())
     if library in _KNOWING and not isinstance(value, type):

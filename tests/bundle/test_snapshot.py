@@ -150,3 +150,15 @@ def test_secret_in_a_known_file_is_still_known(tmp_path: Path) -> None:
             snap(tmp_path, cache)
     (tmp_path / ".gitignore").write_text("!notes.txt\n")
     assert len(snap(tmp_path, cache).files) == 2
+
+
+def test_link_to_a_secret_needs_a_rule(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / ".netrc").write_text("machine example.com password p")
+    root = tmp_path / "clone"
+    root.mkdir()
+    (root / "notes.txt").symlink_to(tmp_path / "home" / ".netrc")
+    with pytest.raises(SecretsFound, match=r"notes\.txt \(links to .*/home/\.netrc\)"):
+        snap(root)
+    (root / ".gitignore").write_text("!notes.txt\n")
+    assert [entry.path for entry in snap(root).files] == [".gitignore", "notes.txt"]

@@ -218,9 +218,11 @@ def test_dry_run_says_what_would_be_sent_and_sends_nothing(
 
 
 def test_dry_run_of_folds(notebook: Notebook, project: Path) -> None:
-    notebook.check("splits = [1, 2, 3]")
-    text = notebook.check("%%folds 0-2 --on local --dry-run\nmine = splits[fold]").stdout
-    assert "(3 folds)" in text
+    notebook.check("splits = [1, 2, 3]\ndone = []")
+    code = "mine = splits[fold]\ndone.append(mine)"
+    text = notebook.check(f"%%folds 0-2 --on local --dry-run\n{code}").stdout
+    assert "0 to 2: 3 folds" in text
+    assert "stays there if the cell changes it: done\n" in text
     assert "comes home: mine" in text
     assert "mine" not in notebook.names
 
