@@ -8,7 +8,7 @@ from pathlib import Path
 from kernelext.history import AttemptRow, History
 from kernelext.models import JOURNAL_NAME, AttemptEnd, EndCause, RunState
 
-PATIENCE_S = 2.0  # for the follower, which writes it itself if it lives
+PATIENCE_S = 1.0  # for the follower, which writes it itself if it lives
 LOOK_S = 0.05
 
 

@@ -16,11 +16,14 @@ import pytest
 import kernelext
 from kernelext import cli
 from kernelext.errors import HistoryError, KernelExtError, OptionError, RunError
+from kernelext.link.local import local_state_dir
 
 from .conftest import wait_until
 from .interrupts import printed
 from .notebook import Notebook
 from .orphans import Client
+
+on_local = pytest.mark.parametrize("host", ["local"], indirect=True)
 
 
 def newest(host: str) -> str:
@@ -48,6 +51,7 @@ def test_runs_is_a_frame_of_the_history(notebook: Notebook, host: str) -> None:
     assert "1 / 0" in frame["code"].iloc[0]
 
 
+@on_local
 def test_runs_are_filtered(notebook: Notebook) -> None:
     notebook.check("%%remote --name apples\nx = 1")
     notebook.run("%%remote --name pears\n1 / 0")
@@ -117,6 +121,7 @@ def test_load_of_folds_is_a_dict(notebook: Notebook, host: str) -> None:
         kernelext.load("last", "kept", fold=9)
 
 
+@on_local
 def test_load_offers_the_nearest_names(notebook: Notebook) -> None:
     notebook.check("%%remote --name tuning\nscores = [1, 2]\nother = 1")
     with pytest.raises(HistoryError, match=r"did you mean scores\? It has other, scores"):
@@ -125,6 +130,7 @@ def test_load_offers_the_nearest_names(notebook: Notebook) -> None:
         kernelext.load("tunning", "scores")
 
 
+@on_local
 def test_load_of_a_run_that_bound_nothing(notebook: Notebook) -> None:
     notebook.check("%%remote\nprint('only')")
     with pytest.raises(HistoryError, match="has left no values"):
@@ -134,6 +140,7 @@ def test_load_of_a_run_that_bound_nothing(notebook: Notebook) -> None:
         kernelext.load("last", "x")
 
 
+@on_local
 def test_load_of_a_value_that_could_not_travel(notebook: Notebook) -> None:
     notebook.run("%%remote\nimport threading\nlock = threading.Lock()")
     with pytest.raises(HistoryError, match="lock has stayed on local"):
@@ -164,6 +171,11 @@ def refusal(notebook: Notebook, line: str) -> str:
     shown = notebook.run(f"%remote {line}")
     assert isinstance(shown.error, KernelExtError)
     return str(shown.error)
+
+
+def sweep(notebook: Notebook, host: str) -> None:
+    """Have the host remove what nobody has taken."""
+    verb(notebook, f"gc {host} --older-than 0s")
 
 
 @pytest.mark.parametrize(("code", "least_s"), [(SLEEP, 0.0), (STUBBORN, 0.4)])
@@ -206,6 +218,7 @@ def test_cancel_without_a_name(notebook: Notebook, project: Path, host: str) -> 
         assert said.count(f"as {host} confirmed") == 2
         assert one.run in said
         assert other.run in said
+    sweep(notebook, host)
 
 
 def test_notebook_hears_that_its_run_was_cancelled(
@@ -253,7 +266,6 @@ def test_fetch_brings_what_a_dead_client_left(notebook: Notebook, project: Path,
     assert "bound here: large" in said
     expected = np.random.default_rng(0).random(200_000)
     np.testing.assert_array_equal(notebook.names["large"], expected)
-    assert "small" not in notebook.names
     assert kernelext.load(client.run, "small") == 1
     assert verb(notebook, f"logs {client.run}") == "on\nend\n"
     assert kernelext.runs(text=client.run)["state"].iloc[0] == "done"
@@ -266,7 +278,7 @@ def wait_ended(notebook: Notebook, run: str) -> None:
 
     def has_ended() -> bool:
         notebook.run(f"%remote fetch {run} small")
-        return "end\n" in verb(notebook, f"logs {run}")
+        return str(kernelext.runs(text=run)["state"].iloc[0]) == "done"
 
     wait_until(has_ended, "the end", 60)
 
@@ -280,6 +292,7 @@ def test_fetch_while_it_runs_brings_what_there_is(
         assert verb(notebook, f"logs {client.run}") == "on\n"
         verb(notebook, f"cancel {client.run}")
     assert [path.name for path in journals(client.run)] == ["journal"]
+    sweep(notebook, host)
 
 
 def journals(run: str) -> list[Path]:
@@ -300,6 +313,56 @@ def test_fetch_of_what_is_at_home_or_nowhere(notebook: Notebook, host: str) -> N
         kernelext.load("last", "big")
 
 
-def sweep(notebook: Notebook, host: str) -> None:
-    """Have the host remove what nobody has taken."""
-    verb(notebook, f"gc {host} --older-than 0s")
+# gc
+
+
+def test_gc_leaves_what_is_in_use(notebook: Notebook, project: Path, host: str) -> None:
+    """A living run keeps its container and its blobs; another owner's end stays."""
+    (project / "data.bin").write_bytes(os.urandom(200_000))
+    code = "print('on')\nimport time\ntime.sleep(2)\nn = len(open('data.bin', 'rb').read())"
+    with Client(project, host, code) as client:
+        client.die()
+        said = verb(notebook, f"gc {host} --older-than 0")
+        assert client.run not in said
+        assert "container" not in said
+        wait_until(lambda: "it has ended: done" in verb(notebook, f"fetch {client.run}"), "it", 30)
+    assert kernelext.load(client.run, "n") == 200_000
+    config = Path(os.environ["KERNELEXT_CONFIG"])
+    before = config.read_text()
+    config.write_text(f'owner = "somebody@else"\n{before}')
+    assert client.run not in verb(notebook, f"gc {host} --older-than 0")
+    config.write_text(before)
+    assert client.run not in verb(notebook, f"gc {host}")
+    listed = verb(notebook, f"gc {host} --older-than 0 --dry-run")
+    assert f"results {client.run}/0/1" in listed
+    assert f"{host}: would free" in listed
+    assert listed.replace("would free", "freed") == verb(notebook, f"gc {host} --older-than 0")
+    assert client.run not in verb(notebook, f"gc {host} --older-than 0")
+
+
+@on_local
+def test_gc_removes_old_blobs_and_values_at_home(notebook: Notebook, data_dir: Path) -> None:
+    notebook.check("import numpy as np\nX = np.random.default_rng(1).random(100_000)")
+    notebook.check("%%remote local\nY = X + 1")
+    assert "blobs" not in verb(notebook, "gc local --older-than 0 --dry-run")
+    blobs = [path for path in local_state_dir(data_dir).glob("blobs/*/*") if path.is_file()]
+    for path in blobs:
+        os.utime(path, (0, 0))
+    said = verb(notebook, "gc local --older-than 1h")
+    assert f"{len(blobs)} blobs" in said
+    assert not any(path.exists() for path in blobs)
+    notebook.check("%%remote local\nZ = X + Y")
+    np.testing.assert_array_equal(notebook.names["Z"], notebook.names["X"] + notebook.names["Y"])
+    run = newest("local")
+    assert run in verb(notebook, "gc local --older-than 0 --dry-run")
+    assert len(kernelext.load(run, "Z")) == 100_000
+    verb(notebook, "gc local --older-than 0")
+    with pytest.raises(HistoryError, match="not at home"):
+        kernelext.load(run, "Z")
+
+
+@on_local
+def test_gc_goes_on_after_a_host_that_does_not_answer(notebook: Notebook) -> None:
+    said = refusal(notebook, "gc nowhere local --older-than 1h")
+    assert 'No host is called "nowhere"' in said
+    assert "local: freed" in said
