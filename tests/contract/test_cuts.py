@@ -18,7 +18,7 @@ from kernelext.errors import RunError
 from kernelext.events import Event
 from kernelext.history import History, history_path
 from kernelext.models import RunState
-from kernelext.verbs.logs import read_journal
+from kernelext.runs.journal import read_journal
 
 from ..lab.host import Host
 from .conftest import check_nothing_left, wait_until

@@ -30,7 +30,7 @@ from kernelext.models import (
 from kernelext.runs import Run
 from kernelext.verbs.celloptions import parse_cell_options
 from kernelext.verbs.context import Context
-from kernelext.verbs.logs import read_journal
+from kernelext.runs.journal import read_journal
 from kernelext.verbs.submit import Cell, prepare_run
 
 from ..lab.images import NO_PYTHON_TAG, PLAIN_TAG

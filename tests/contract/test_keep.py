@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kernelext.history import History, history_path
-from kernelext.verbs.logs import read_journal
+from kernelext.runs.journal import read_journal
 
 from .notebook import Notebook
 

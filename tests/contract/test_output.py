@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kernelext.events import Event
-from kernelext.verbs.logs import read_journal
+from kernelext.runs.journal import read_journal
 
 from .interrupts import CtrlC, printed
 from .notebook import Notebook
