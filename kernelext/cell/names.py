@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ _HANDLERS: dict[type, Handler] = {
     for name, handler in {**EXPRESSIONS, **STATEMENTS, **DEFINITIONS}.items()
     if hasattr(ast, name)
 }
+# Cells are run again and again as they are: these cost a look-up each.
+_CELLS_KEPT = 32
 _WORD = re.compile(r"[^\W\d]\w*")
 
 
@@ -52,6 +55,7 @@ class CellNames:
     magic: str = ""
 
 
+@functools.lru_cache(maxsize=_CELLS_KEPT)
 def read_cell(source: str) -> CellNames:
     """Find the names that a cell reads, binds and changes.
 

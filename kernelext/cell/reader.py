@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from typing import Any, Callable, Optional
 
@@ -69,10 +70,13 @@ class Reader:
         handlers = self.handlers
         while stack:
             node = stack.pop()
-            handler = handlers.get(type(node))
+            kind = type(node)
+            if kind is ast.Constant:
+                continue
+            handler = handlers.get(kind)
             children = children_of(node) if handler is None else handler(self, node)
             if children:
-                stack.extend(reversed(children))
+                stack += children[::-1]
 
     def walk_body(self, statements: Sequence[Any]) -> None:
         """Walk statements up to the first that cannot be reached."""
@@ -169,10 +173,13 @@ class Reader:
         self._note_read(name, position, is_changed)
 
     def _note_read(self, name: str, position: Position, is_changed: bool) -> None:
+        reads = self.facts.read
+        known = reads.get(name)
+        if known is not None and known <= position and not is_changed:
+            return
         if name in self.state.replaced or name in MODULE_ATTRIBUTES:
             return
-        reads = self.facts.read
-        if name not in reads or position < reads[name]:
+        if known is None or position < known:
             reads[name] = position
         if is_changed:
             changes = self.facts.changed

@@ -20,15 +20,17 @@ def bind_remote(shell: Any, run: Run) -> None:
     result = run.results["0"]
     names: dict[str, object] = shell.user_ns
     together: dict[str, Any] = {}
+    unread: set[str] = set()
     for name, stored in result.values.items():
         twin = stored.ref.same_as
-        if twin != name and twin in names:
+        if twin != name and twin in names and twin not in unread:
             names[name] = names[twin]
             continue
         try:
             value = _decoded(shell, stored, result, together)
         except UNREADABLE as exc:
             _say_unread(name, exc, result)
+            unread.add(name)
             continue
         if twin != name or name not in names:
             names[name] = value

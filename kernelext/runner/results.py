@@ -52,7 +52,7 @@ class Results:
         changed = [name for name in self._inputs.changed() if name not in outputs]
         if self._spec.compare:
             # The changed ones come first: what is bound to their objects refers to them.
-            self._send_values([*changed, *outputs])
+            self._send_values([*changed, *self._sharing([*changed, *outputs]), *outputs])
             gone = self._inputs.deleted()
             if gone:
                 self._channel.emit("deleted", {"names": gone})
@@ -68,6 +68,18 @@ class Results:
             new = self._namespace.keys() - self._at_start - set(names)
             names += sorted(name for name in new if not name.startswith("_"))
         return names
+
+    def _sharing(self, sent: list[str]) -> list[str]:
+        """List the unchanged inputs that share objects with results: they stay together."""
+        names = self._namespace
+        unsent = {name: names[name] for name in self._inputs.names() if name in names}
+        for name in sent:
+            unsent.pop(name, None)
+        kept = {id(value) for value in unsent.values()}
+        fresh = {name: names[name] for name in sent if id(names[name]) not in kept}
+        groups = in_groups({**fresh, **unsent})
+        joined = [group for group in groups if not fresh.keys().isdisjoint(group)]
+        return [name for group in joined for name in group if name in unsent]
 
     def _send_values(self, names: list[str]) -> None:
         values = {name: self._namespace[name] for name in names}

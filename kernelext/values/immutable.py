@@ -67,4 +67,7 @@ def _is_plain_function(function: FunctionType) -> bool:
     except ValueError:  # a cell not yet filled
         return False
     held += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    # A function may hold itself, through others too.
+    if any(isinstance(each, FunctionType) and not _is_importable(each) for each in held):
+        return False
     return all(map(is_immutable, held))

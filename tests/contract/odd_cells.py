@@ -12,6 +12,7 @@ from .notebook import Notebook
 
 FOLDER = Path(__file__).parent / "cells"
 SECTIONS = tuple(sorted(path.stem for path in FOLDER.glob("*.txt")))
+STATUS = re.compile(r"|\S+: \w+ for \d+ s")  # a slow host says what it waits for
 ADDRESS = re.compile("0x[0-9a-f]+")
 
 
@@ -53,7 +54,7 @@ def play(notebook: Notebook, row: OddCell, magic: str) -> dict[str, object]:
     found["error"] = f"{type(error).__name__}: {error}"
     found["stdout"] = shown.stdout
     found["results"] = [_text(each) for each in shown.results]
-    found["displays"] = shown.tables
+    found["displays"] = [text for text in shown.tables if not STATUS.fullmatch(text)]
     found["after"] = [_text(each) for each in after.results] + [repr(after.error)]
     for name in set(notebook.names) - kept:
         if not name.startswith("_"):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from kernelext.errors import CellSyntaxError
+
+from ..lab.host import Host
 from .notebook import Notebook
 from .odd_cells import SECTIONS, play, read_section
 
@@ -35,3 +38,17 @@ def test_deleted_name_stays_where_out_does_not_ask(notebook: Notebook, host: str
     notebook.check("big = [1]")
     notebook.check(f"%%remote {host} --out size\nsize = len(big)\ndel big")
     assert (notebook.names["size"], notebook.names["big"]) == (1, [1])
+
+
+@pytest.mark.lab
+def test_magic_is_refused_where_the_image_has_no_ipython(
+    lab_notebook: Notebook, lab_names: list[Host]
+) -> None:
+    lab_notebook.check("a = 1")
+    shown = lab_notebook.run("%%remote host01 --image python:3.11-slim\nx = 1\n!echo {a}")
+    assert isinstance(shown.error, CellSyntaxError)
+    assert "line 3, `!echo {a}`, needs IPython, which the image on host01" in str(shown.error)
+    assert "--image" in str(shown.error)
+    assert "x" not in lab_notebook.names
+    lab_notebook.check("%%remote host01 --image python:3.11-slim\nx = a + 1\nx;")
+    assert lab_notebook.names["x"] == 2
