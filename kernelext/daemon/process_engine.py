@@ -100,6 +100,7 @@ class ProcessEngine:
             "HOME": str(plan.work / HOME_DIR),
             **dict.fromkeys(THREAD_VARIABLES, str(plan.cores)),
         }
+        self._records.add(name, 0, cgroup)  # first: a daemon killed now leaves no orphan
         with (plan.work / "console").open("wb") as console:
             process = subprocess.Popen(
                 argv,
