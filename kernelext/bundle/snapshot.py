@@ -61,14 +61,14 @@ class Snapshot:
         return {entry.path: entry for entry in self.files if entry.path.startswith(heads)}
 
     @cached_property
-    def sizes(self) -> dict[str, int]:
+    def file_sizes(self) -> dict[str, int]:
         """Bytes of every file, by its path."""
         return {entry.path: sum(c.size_bytes for c in entry.chunks) for entry in self.files}
 
     @cached_property
     def size_bytes(self) -> int:
         """Bytes of all files."""
-        return sum(self.sizes.values())
+        return sum(self.file_sizes.values())
 
     @cached_property
     def _places(self) -> dict[str, tuple[FileEntry, Chunk, int]]:

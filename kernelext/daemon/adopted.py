@@ -25,7 +25,7 @@ class ProcessRecords:
         directory.mkdir(exist_ok=True, mode=0o700)
 
     def add(self, name: str, pid: int, cgroup: Path | None) -> None:
-        """Keep what is needed to find a process again."""
+        """Keep what is needed to find a process again; a pid of 0 is one about to start."""
         record = {"pid": pid, "started": _started(pid), "cgroup": str(cgroup) if cgroup else ""}
         partial = self._directory / f"{name}.new"
         partial.write_text(json.dumps(record))
@@ -42,6 +42,8 @@ class ProcessRecords:
             pid = int(record["pid"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
+        if pid == 0:  # the daemon was killed before it could write down what it had started
+            return _find(name)
         return pid if record["started"] and _started(pid) == record["started"] else None
 
     def end(self, name: str, timeout_s: float) -> None:
@@ -65,6 +67,18 @@ class ProcessRecords:
             if cgroup:
                 Path(cgroup).rmdir()
         path.unlink(missing_ok=True)
+
+
+def _find(name: str) -> int | None:
+    """Return the process of whose command line a word ends in ``/name``, the first of its group."""
+    ending = f"/{name}".encode()
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and os.getsid(int(entry.name)) == int(entry.name):
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                if any(word.endswith(ending) for word in words):
+                    return int(entry.name)
+    return None
 
 
 def _started(pid: int) -> str:

@@ -109,6 +109,7 @@ class ProcessEngine:
             **dict.fromkeys(THREAD_VARIABLES, str(plan.cores)),
             **self._gpu_variables(plan.gpus),
         }
+        self._records.add(name, 0, cgroup)  # first: a daemon killed now leaves no orphan
         with (plan.work / "console").open("wb") as console:
             process = subprocess.Popen(
                 argv,

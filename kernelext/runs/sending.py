@@ -144,7 +144,7 @@ class Sender:
         values = {each.ref.name: each.ref.size_bytes for each in encoded}
         snapshot, limit_bytes = self._plan.snapshot, self._plan.upload_limit_bytes
         if sum(values.values()) + (snapshot.size_bytes if snapshot else 0) > limit_bytes:
-            refuse_size(values, snapshot.sizes if snapshot else {}, limit_bytes)
+            refuse_size(values, snapshot.file_sizes if snapshot else {}, limit_bytes)
 
     def _spec(self, common: Sequence[Encoded]) -> RunSpec:
         plan, host = self._plan, self._link.host

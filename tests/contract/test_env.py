@@ -85,10 +85,12 @@ def test_value_is_nowhere_but_in_the_cell(
 
     def look() -> None:
         beside.wait_printing()
-        wait_until(lambda: not any("/kernelext" in path for path in search(SECRET)), "the claim")
-        while_it_runs.extend(search(SECRET))
-        assert search(MARK)
-        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            wait_until(lambda: not any("/kernelext" in p for p in search(SECRET)), "the claim")
+            while_it_runs.extend(search(SECRET))
+            assert search(MARK)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
 
     shown = beside.run(f"%%remote {host} --env TOKEN --name {MARK}\n{HOLD}", look)
     assert isinstance(shown.error, KeyboardInterrupt)
