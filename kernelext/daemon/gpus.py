@@ -89,11 +89,11 @@ def usable_ids(found: Sequence[dict[str, str]]) -> tuple[Gpu, ...]:
 
     The driver shows a UUID of question marks for a GPU that nobody has opened since the boot.
     """
-    return tuple(
-        Gpu(uuid if "?" not in (uuid := each.get("GPU UUID", "?")) else str(number), name)
-        for number, each in enumerate(found)
-        for name in (each.get("Model", "NVIDIA GPU"),)
-    )
+    gpus = []
+    for number, each in enumerate(found):
+        uuid = each.get("GPU UUID", "?")
+        gpus.append(Gpu(str(number) if "?" in uuid else uuid, each.get("Model", "NVIDIA GPU")))
+    return tuple(gpus)
 
 
 def _chosen(allowed: str, gpus: Sequence[Gpu]) -> list[int]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kernelext.errors import LinkLost
+from kernelext.errors import LinkLost, ProtocolError
 from kernelext.link.archive import code_archive
 from kernelext.link.client import DaemonClient
 from kernelext.link.pipe import SocketAbsent
@@ -67,13 +67,13 @@ class StandingLink:
             if self.is_open and self.facts:
                 return self.facts
             try:
-                answer = self._greet()
-                if answer["code"] != code_archive().digest and self._retire():
-                    answer = self._greet()
+                code, facts = self._greet()
+                if code != code_archive().digest and self._retire():
+                    _, facts = self._greet()
             except BaseException:
                 self._drop()
                 raise
-            self.facts = HostFacts.from_json(answer["facts"])
+            self.facts = facts
             self.was_silent = False
             self.generation += 1
         self._on_connected()
@@ -115,7 +115,7 @@ class StandingLink:
             self._past.received_bytes + sum(client.received_bytes for client in clients),
         )
 
-    def _greet(self) -> Header:
+    def _greet(self) -> tuple[str, HostFacts]:
         self._drop()
         self._control = control = self._client(start=True)
         self._watchdog = Watchdog(self.host.name, self._heard_bytes, self._fall_silent)
@@ -123,7 +123,13 @@ class StandingLink:
             self.reset()
             raise LinkLost(f"the connections to {self.host.name} are closed")
         answer, _ = control.request({"op": "hello", "protocol": PROTOCOL_VERSION})
-        return answer
+        try:
+            return str(answer["code"]), HostFacts.from_json(answer["facts"])
+        except (LookupError, TypeError, ValueError) as exc:
+            raise ProtocolError(
+                f"what answers on {self.host.name} is no daemon of kernelext ({exc!r});"
+                " see what holds its socket there"
+            ) from exc
 
     def _client(self, *, start: bool) -> DaemonClient:
         pipe = self._route.open(start=start)

@@ -54,6 +54,7 @@ def test_more_gpus_than_there_are(notebook: Notebook, host: str, line: str) -> N
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("host", ["local"], indirect=True)
 def test_cells_of_local_see_their_gpus_and_no_other(notebook: Notebook) -> None:
     count = len(process_gpus(None))
     code = "import os, subprocess\nseen = os.environ['CUDA_VISIBLE_DEVICES']\n"

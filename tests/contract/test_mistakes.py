@@ -8,6 +8,7 @@ import json
 import sqlite3
 import struct
 import subprocess
+import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -273,3 +274,48 @@ def test_mistakes_on_docker(
     project: Path, host: str, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     check(ON_DOCKER[name], host, Scene(tmp_path, monkeypatch, lab.host(host)))
+
+
+# no mistake, but easily made one: two notebooks at work on one host and project
+
+ANOTHER_NOTEBOOK = """
+import sys
+from IPython.core.interactiveshell import InteractiveShell
+host, own, rounds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+shell = InteractiveShell.instance()
+shell.run_cell("%load_ext kernelext").raise_error()
+shell.user_ns["own"] = own
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(rounds):
+    code = "import tools\\nprint('said by', own)\\nmine = tools.square(own) + {}".format(number)
+    shell.run_cell("%%remote {} --cpus 0.5\\n{}".format(host, code)).raise_error()
+    assert shell.user_ns["mine"] == own ** 2 + number, shell.user_ns["mine"]
+shell.run_line_magic("unload_ext", "kernelext")
+"""
+
+
+def test_two_notebooks_at_once_do_not_mix(project: Path, host: str) -> None:
+    (project / "tools.py").write_text("def square(n):\n    return n * n\n")
+    notebooks = [
+        subprocess.Popen(
+            [sys.executable, "-c", ANOTHER_NOTEBOOK, host, str(own), "2"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for own in (3, 5)
+    ]
+    for notebook in notebooks:
+        assert notebook.stdout is not None
+        assert notebook.stdout.readline() == "ready\n"
+    for notebook in notebooks:
+        assert notebook.stdin is not None
+        notebook.stdin.write("go\n")
+        notebook.stdin.flush()
+    for notebook, own in zip(notebooks, (3, 5), strict=True):
+        stdout, stderr = notebook.communicate(timeout=100)
+        assert notebook.returncode == 0, stderr
+        said = [line for line in stdout.splitlines() if line.startswith("said")]
+        assert said == [f"said by {own}"] * 2

@@ -29,7 +29,7 @@ from kernelext.wire import FrameDecoder, encode_frame
 ATTEMPT = AttemptId("run", "0", 1)
 EXPECTED = (KernelExtError, KeyError, ValueError, TypeError, OSError)
 
-quick = settings(max_examples=60, derandomize=True, deadline=None)
+quick = settings(max_examples=40, derandomize=True, deadline=None)
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 nasty = st.sampled_from(
