@@ -12,6 +12,7 @@ from pathlib import Path
 
 from kernelext.errors import KernelExtError, OptionError
 from kernelext.hosts.person import home_dir, login_name
+from kernelext.hosts.sshfile import Options, read_options
 from kernelext.hosts.targets import Target, parse_target
 
 _TIMEOUT_S = 10.0  # a `Match exec` of the user's may take its time
@@ -20,8 +21,6 @@ _TOKEN = re.compile(r"%(.)")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 # Between two paths, not inside one that has a space in it: ssh prints them without quotes.
 _PATHS_APART = re.compile(r"\s+(?=[/~%]|[A-Za-z]:[\\/])")
-
-Options = dict[str, list[str]]
 
 
 # Passed over, they would weaken a login or change its way.
@@ -112,7 +111,7 @@ class SshTarget:
 
 
 def resolve_ssh(target: str, environ: Mapping[str, str]) -> SshTarget:
-    """Ask the `ssh` on ``PATH`` what it would do; without one, take the defaults.
+    """Ask the `ssh` on ``PATH`` what it would do; without one, read its files.
 
     Parameters
     ----------
@@ -124,15 +123,14 @@ def resolve_ssh(target: str, environ: Mapping[str, str]) -> SshTarget:
     Raises
     ------
     OptionError
-        When `target` is none.
+        When `target` is none, or the files have what only `ssh` can read.
     KernelExtError
         When `ssh` cannot read its configuration; the message is its own first line.
     """
     parsed = parse_target(target)
     program = shutil.which("ssh", path=environ.get("PATH"))
-    if program is None:
-        return _by_default(target, parsed, environ)
-    return _from_options(target, parsed, _ask(program, parsed, environ), environ)
+    options = _ask(program, parsed, environ) if program else _read(parsed, environ)
+    return _from_options(target, parsed, options, environ)
 
 
 def resolve_chain(target: str, environ: Mapping[str, str]) -> tuple[SshTarget, ...]:
@@ -244,17 +242,18 @@ def _from_options(
     )
 
 
-def _by_default(target: str, parsed: Target, environ: Mapping[str, str]) -> SshTarget:
+def _read(parsed: Target, environ: Mapping[str, str]) -> Options:
+    """Do without `ssh`: what was asked for, then the files, then the defaults."""
     folder = home_dir(environ) / ".ssh"
-    keys = (folder / name for name in _DEFAULT_KEYS)
-    return SshTarget(
-        target=target,
-        hostname=parsed.host,
-        port=parsed.port or 22,
-        user=parsed.user or login_name(environ),
-        identity_files=tuple(key for key in keys if key.is_file()),
-        known_hosts_files=(folder / "known_hosts", Path("/etc/ssh/ssh_known_hosts")),
-    )
+    options = read_options(parsed.host, environ)
+    if parsed.port is not None:
+        options["port"] = [str(parsed.port)]
+    if parsed.user is not None:
+        options["user"] = [parsed.user]
+    options.setdefault("identityfile", [str(folder / name) for name in _DEFAULT_KEYS])
+    options.setdefault("userknownhostsfile", [str(folder / "known_hosts")])
+    options.setdefault("globalknownhostsfile", ["/etc/ssh/ssh_known_hosts"])
+    return options
 
 
 def _algorithms(options: Options) -> Algorithms:

@@ -252,8 +252,8 @@ def _rewrite(file: Path, content: bytes) -> None:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
             stream.flush()
-            os.fchmod(stream.fileno(), file.stat().st_mode & 0o777)
             os.fsync(stream.fileno())
+        Path(temporary).chmod(file.stat().st_mode & 0o777)
         Path(temporary).replace(file)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

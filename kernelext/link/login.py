@@ -115,6 +115,9 @@ class Offers:
         path = self.target.identity_agent or os.environ.get("SSH_AUTH_SOCK", "none")
         if path == "none":
             return ()
+        if not hasattr(socket, "AF_UNIX"):
+            self.passed_over.append(f"the agent at {path} (this system's is not reached)")
+            return ()
         self._agent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._agent.settimeout(AGENT_TIMEOUT_S)
         try:

@@ -108,6 +108,16 @@ def test_cell_fails_and_is_interrupted(notebook: Notebook, host: str) -> None:
     assert isinstance(shown.error, KeyboardInterrupt)
 
 
+def test_default_is_the_local_engine(
+    notebook: Notebook, lab_names: list[Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{engine_socket(lab_names[0])}")
+    notebook.run("%unload_ext kernelext")
+    notebook.run("%load_ext kernelext")
+    notebook.check(f"%%remote default --image {IMAGE}\nimport numpy\nn = numpy.ones(3).sum()")
+    assert notebook.names["n"] == 3
+
+
 def test_hosts_says_where_names_come_from(notebook: Notebook) -> None:
     lines = {line.split()[0]: line for line in notebook.check("%remote hosts").stdout.splitlines()}
     assert "unix:///proc/" in lines["socket"]
