@@ -214,6 +214,40 @@ def test_program_goes_through_hops(client: SshClient, start: Start) -> None:
         assert (status, errors) == (3, b"no")
 
 
+def test_program_logs_in_once(
+    server: Sshd,
+    client: SshClient,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = tmp_path_factory.mktemp("t")
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    client.write({"aws01": server})
+    with contextlib.closing(OpenSshConnection.open("aws01", "aws01", client.environ)) as connection:
+        (control,) = folder.glob("kernelext-*/c")
+        control.unlink()
+        assert connection.execute(["echo", "in"], 10).communicate()[:2] == (255, b"")
+    assert list(folder.iterdir()) == []
+
+
+def test_program_with_a_long_folder_for_its_socket(
+    server: Sshd, client: SshClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ("long" * 20)).mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / ("long" * 20)))
+    client.write({"aws01": server})
+    OpenSshConnection.open("aws01", "aws01", client.environ).close()
+
+
+def test_program_without_a_folder_for_its_socket(
+    server: Sshd, client: SshClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/proc")
+    client.write({"aws01": server})
+    with pytest.raises(ConnectError, match=r"/proc takes no folder .* name another one by TMPDIR"):
+        OpenSshConnection.open("aws01", "aws01", client.environ)
+
+
 def test_program_is_absent(client: SshClient, tmp_path: Path) -> None:
     environ = {**client.environ, "PATH": str(tmp_path)}
     with pytest.raises(ConnectError, match="there is no ssh here: install the OpenSSH client"):
