@@ -142,6 +142,12 @@ def ssh_processes(folder: Path) -> list[str]:
     return found
 
 
+def check_nothing_left_of_ssh(folder: Path) -> None:
+    """Assert that no ssh program runs whose control socket lay in a folder, and it is gone."""
+    wait_until(lambda: not ssh_processes(folder), "the ssh programs to end")
+    wait_until(lambda: not list(folder.glob("kernelext-*")), "their folder to go")
+
+
 @pytest.fixture
 def temporary(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where control sockets lie: a short path, as they need."""
@@ -174,8 +180,7 @@ def test_program_ends_with_the_notebook(temporary: Path, notebook: Notebook) -> 
     notebook.check("%%remote program\nn = 1")
     assert len(ssh_processes(temporary)) >= 2
     notebook.run("%unload_ext kernelext")
-    assert ssh_processes(temporary) == []
-    assert list(temporary.glob("kernelext-*")) == []
+    check_nothing_left_of_ssh(temporary)
 
 
 def test_program_ends_with_a_killed_kernel(temporary: Path, notebook: Notebook) -> None:
@@ -192,8 +197,7 @@ def test_program_ends_with_a_killed_kernel(temporary: Path, notebook: Notebook) 
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
     assert done.returncode == -signal.SIGKILL
-    wait_until(lambda: not ssh_processes(temporary), "the ssh programs to end")
-    wait_until(lambda: not list(temporary.glob("kernelext-*")), "their folder to go")
+    check_nothing_left_of_ssh(temporary)
 
 
 def test_program_says_what_ssh_says(notebook: Notebook, lab_names: list[Host]) -> None:
