@@ -22,7 +22,29 @@ def host_patterns(environ: Mapping[str, str]) -> list[tuple[str, ...]]:
         When a file of the configuration cannot be read.
     """
     folder = home_dir(environ) / ".ssh"
-    return list(_read(folder / "config", folder, environ, set()))
+    lines = config_lines(folder / "config", folder, environ)
+    return [words for keyword, words in lines if keyword == "host"]
+
+
+def config_lines(
+    path: Path, folder: Path, environ: Mapping[str, str]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield keyword (in small letters) and words of every line of a file, ``Include`` followed.
+
+    Parameters
+    ----------
+    path : Path
+        It need not exist.
+    folder : Path
+        Where relative names of included files start.
+    environ : mapping of str to str
+
+    Raises
+    ------
+    OptionError
+        When a file cannot be read.
+    """
+    yield from _read(path, folder, environ, set())
 
 
 def has_alias(name: str, patterns: list[tuple[str, ...]]) -> bool:
@@ -36,8 +58,8 @@ def has_alias(name: str, patterns: list[tuple[str, ...]]) -> bool:
     False
     """
     return any(
-        any(_matches(name, p) for p in line if not p.startswith("!") and p.strip("*?"))
-        and not any(_matches(name, p[1:]) for p in line if p.startswith("!"))
+        any(pattern_matches(name, p) for p in line if not p.startswith("!") and p.strip("*?"))
+        and not any(pattern_matches(name, p[1:]) for p in line if p.startswith("!"))
         for line in patterns
     )
 
@@ -54,14 +76,21 @@ def concrete_aliases(patterns: list[tuple[str, ...]]) -> list[str]:
     return list(dict.fromkeys(name for name in names if not set(name) & set("*?")))
 
 
-def _matches(name: str, pattern: str) -> bool:
+def pattern_matches(name: str, pattern: str) -> bool:
+    """Whether a pattern of a ``Host`` line, taken without its ``!``, is about a name.
+
+    Examples
+    --------
+    >>> pattern_matches("gpu7", "gpu?"), pattern_matches("gpu7", "gpu")
+    (True, False)
+    """
     parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern)
     return re.fullmatch("".join(parts), name) is not None
 
 
 def _read(
     path: Path, folder: Path, environ: Mapping[str, str], seen: set[Path]
-) -> Iterator[tuple[str, ...]]:
+) -> Iterator[tuple[str, tuple[str, ...]]]:
     if path in seen or not path.is_file():
         return
     seen.add(path)
@@ -74,12 +103,12 @@ def _read(
         if not found:
             continue
         keyword, words = found[1].lower(), _words(found[2])
-        if keyword == "host" and words:
-            yield words
-        elif keyword == "include":
+        if keyword == "include":
             for word in words:
                 for included in _included(word, folder, environ):
                     yield from _read(included, folder, environ, seen)
+        elif words:
+            yield keyword, words
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -19,6 +19,8 @@ from kernelext.hosts import DockerContext
 from kernelext.link.stream import EngineStream
 
 CONNECT_TIMEOUT_S = 10.0
+ANSWER_TIMEOUT_S = 60.0
+PROGRESS_TIMEOUT_S = 300.0
 TCP_PORT = 2375
 TLS_PORT = 2376
 
@@ -33,6 +35,8 @@ class ContextEngine(DockerAPI):
     context : DockerContext
     timeout_s : float
         For a connection to its endpoint.
+    answer_timeout_s : float
+        For the answer to a call.
 
     Raises
     ------
@@ -41,11 +45,16 @@ class ContextEngine(DockerAPI):
     """
 
     def __init__(
-        self, host: str, context: DockerContext, timeout_s: float = CONNECT_TIMEOUT_S
+        self,
+        host: str,
+        context: DockerContext,
+        timeout_s: float = CONNECT_TIMEOUT_S,
+        answer_timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> None:
         self._host = host
         self._context = context
         self._connect_timeout_s = timeout_s
+        self._answer_timeout_s = answer_timeout_s
         self._url = _checked(host, context)
         super().__init__(self._url.path)
 
@@ -92,6 +101,13 @@ class ContextEngine(DockerAPI):
             connection.close()
             raise DockerError(response.status, text.strip()[:500])
         return EngineStream(connection, response)
+
+    def _request(
+        self, method: str, path: str, body: Any, query: dict[str, Any], timeout_s: float | None
+    ) -> Any:
+        # What says something all the time, an image on its way, may be silent for longer.
+        limit_s = PROGRESS_TIMEOUT_S if timeout_s is None else self._answer_timeout_s
+        return super()._request(method, path, body, query, limit_s)
 
     def _connection(self, timeout_s: float | None) -> http.client.HTTPConnection:
         """Connect, where the base class leaves it to the first request: the error is known here."""

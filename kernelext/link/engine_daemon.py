@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import posixpath
 import time
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,8 @@ def connect_on_engine(engine: ContextEngine, host: HostConfig) -> Pipe:
     """
     wanted = {"label": [DAEMON_LABEL], "status": ["running"]}
     for found in engine.call("GET", "/containers/json", filters=json.dumps(wanted)):
-        if any(mount.get("Source") == host.state_dir for mount in found.get("Mounts", ())):
+        sources = {mount.get("Source") for mount in found.get("Mounts", ())}
+        if posixpath.normpath(host.state_dir) in sources:
             with contextlib.suppress(SocketAbsent):
                 return _connect(engine, host, found)
     raise SocketAbsent(f"no daemon runs on {host.name}")
@@ -52,7 +54,8 @@ def connect_on_engine(engine: ContextEngine, host: HostConfig) -> Pipe:
 
 def _connect(engine: ContextEngine, host: HostConfig, container: Any) -> Pipe:
     if engine.is_unix and _shares_socket(engine, host, container["Id"]):
-        return connect_local(Path(host.state_dir))
+        with contextlib.suppress(SocketAbsent):  # or it may not be used by us
+            return connect_local(Path(host.state_dir))
     words = relay_words(host, container["Labels"][DAEMON_LABEL])
     try:
         path = f"/containers/{container['Id']}/exec"
@@ -81,7 +84,7 @@ def _shares_socket(engine: ContextEngine, host: HostConfig, container: str) -> b
     try:
         here_ns = Path(path).stat().st_mtime_ns
         return engine.modified_ns(container, path) == here_ns
-    except (OSError, DockerError):
+    except (OSError, DockerError, KeyError, ValueError):
         return False
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,11 +35,17 @@ class HostKey:
 
 
 def preferred_types(offered: Sequence[str], target: SshTarget) -> tuple[str, ...]:
-    """Put the key types that are known of a host first, else it may show another key of its."""
+    """Put the allowed key types that are known of a host first, else it may show another key."""
     types = {key.key_type for key in _known_keys(target) if not key.marker}
     if "ssh-rsa" in types:
         types |= {"rsa-sha2-512", "rsa-sha2-256"}
-    return tuple(sorted(offered, key=lambda name: name not in types))
+    allowed = target.algorithms.host_keys
+    return tuple(
+        sorted(
+            (name for name in offered if not allowed or name in allowed),
+            key=lambda name: name not in types,
+        )
+    )
 
 
 def verify(host: str, target: SshTarget, shown: HostKey) -> None:
@@ -72,12 +79,18 @@ def verify(host: str, target: SshTarget, shown: HostKey) -> None:
         if key.key_type == shown.type:
             raise HostKeyError(_has_changed(host, target, key, shown))
     authority = any(key.marker == CERT_AUTHORITY for key in known)
+    hint = f" (kernelext reads no certificate authorities: {by_program(host)})" if authority else ""
     raise HostKeyError(
         f"The {shown.type} key of {host} ({target.hostname}) is unknown, "
-        f"{shown.fingerprint_sha256}"
-        + (" (kernelext reads no certificate authorities)" if authority else "")
-        + f": compare it with the host's own, then run `kernelext trust {host}`."
+        f"{shown.fingerprint_sha256}{hint}: compare it with the host's own, then run "
+        f"`kernelext trust {target.trusted_as or host}`."
     )
+
+
+def by_program(host: str) -> str:
+    """Say how the user has `ssh` itself carry the connection."""
+    table = host if re.fullmatch(r"[\w-]+", host) else "NAME"
+    return f'where `ssh` itself gets in, set transport = "openssh" under [hosts.{table}]'
 
 
 def _has_changed(host: str, target: SshTarget, key: KnownKey, shown: HostKey) -> str:
@@ -85,7 +98,7 @@ def _has_changed(host: str, target: SshTarget, key: KnownKey, shown: HostKey) ->
         f"The {shown.type} key of {host} ({target.hostname}) has changed from {key.fingerprint} "
         f"(line {key.line} of {key.file}) to {shown.fingerprint_sha256}, and someone may be in "
         "between: if the machine was set up anew, compare it with the host's own, then run "
-        f"`kernelext trust {host}`."
+        f"`kernelext trust {target.trusted_as or host}`."
     )
 
 

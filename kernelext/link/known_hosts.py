@@ -16,6 +16,7 @@ from pathlib import Path
 from kernelext.errors import HostKeyError
 
 SSH_PORT = 22
+SALT_BYTES = 20
 REVOKED = "@revoked"
 CERT_AUTHORITY = "@cert-authority"
 
@@ -97,7 +98,22 @@ def find_keys(files: Iterable[Path], names: Sequence[str]) -> tuple[KnownKey, ..
     )
 
 
-def enrol(file: Path, name: str, key_type: str, key_base64: str, *, replace: bool = False) -> None:
+def hashed_name(name: str) -> str:
+    """Return a name as OpenSSH hides it in known_hosts; different each time."""
+    salt = os.urandom(SALT_BYTES)
+    parts = (salt, _name_digest(salt, name))
+    return "|1|" + "|".join(base64.b64encode(part).decode("ascii") for part in parts)
+
+
+def enrol(
+    file: Path,
+    name: str,
+    key_type: str,
+    key_base64: str,
+    *,
+    replace: bool = False,
+    is_hashing: bool = False,
+) -> None:
     """Add a host key to a known_hosts file; every other line stays as it is, byte for byte.
 
     Parameters
@@ -109,13 +125,29 @@ def enrol(file: Path, name: str, key_type: str, key_base64: str, *, replace: boo
     key_type, key_base64 : str
     replace : bool
         Whether another key of the same name and type gives way to the new one.
+    is_hashing : bool
+        Whether to hide the name.
 
     Raises
     ------
     HostKeyError
-        When the file revokes this key, or has another one and may not replace it.
+        When the file revokes this key, has another one and may not replace it, or cannot be
+        written.
     """
     file = file.resolve()  # a link to a file kept elsewhere stays a link
+    written = hashed_name(name) if is_hashing else name
+    try:
+        _enrol(file, name, f"{written} {key_type} {key_base64}", replace=replace)
+    except OSError as exc:
+        raise HostKeyError(
+            f"{file} cannot be written ({exc.strerror}), so the key of {name} is not enrolled: "
+            "mend that, name another file by UserKnownHostsFile in ~/.ssh/config, or have this "
+            f"line added: {written} {key_type} {key_base64}"
+        ) from exc
+
+
+def _enrol(file: Path, name: str, entry: str, *, replace: bool) -> None:
+    key_type, key_base64 = entry.split()[1:]
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     lines = _lines(file)
     same_name = [key for key in _keys(file, lines) if _speaks_of(key.names, name)]
@@ -131,7 +163,7 @@ def enrol(file: Path, name: str, key_type: str, key_base64: str, *, replace: boo
             f"{old[0].fingerprint}: replace it only if you know why it has changed."
         )
     kept = list(_without(lines, old, name))
-    new = b"" if len(plain) > len(old) else f"{name} {key_type} {key_base64}\n".encode()
+    new = b"" if len(plain) > len(old) else f"{entry}\n".encode()
     if new and kept and not kept[-1].endswith((b"\n", b"\r")):
         new = b"\n" + new
     if kept != lines:
@@ -180,9 +212,12 @@ def _speaks_of(names: str, name: str) -> bool:
 
 def _is_hash_of(hashed: str, name: str) -> bool:
     salt, _, digest = hashed.removeprefix("|1|").partition("|")
+    return hmac.compare_digest(_name_digest(_decoded(salt), name), _decoded(digest))
+
+
+def _name_digest(salt: bytes, name: str) -> bytes:
     # SHA-1 is the format's, not a choice.
-    made = hmac.new(_decoded(salt), _encoded(name), hashlib.sha1).digest()
-    return hmac.compare_digest(made, _decoded(digest))
+    return hmac.new(salt, _encoded(name), hashlib.sha1).digest()
 
 
 def _without(lines: Sequence[bytes], old: Sequence[KnownKey], name: str) -> Iterator[bytes]:
@@ -217,8 +252,8 @@ def _rewrite(file: Path, content: bytes) -> None:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
             stream.flush()
-            os.fchmod(stream.fileno(), file.stat().st_mode & 0o777)
             os.fsync(stream.fileno())
+        Path(temporary).chmod(file.stat().st_mode & 0o777)
         Path(temporary).replace(file)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kernelext.hosts.sshconfig import SshTarget
+from kernelext.link.host_keys import by_program
 
 AGENT_TIMEOUT_S = 30.0
 _BEGIN = "-----BEGIN OPENSSH PRIVATE KEY-----"
@@ -84,12 +85,16 @@ class Offers:
         if self.passed_over:
             text += "; passed over: " + ", ".join(self.passed_over)
         if asked_for:
-            return f"{text}. It asks for {' and '.join(asked_for)}; kernelext logs in by key only."
+            return (
+                f"{text}. It asks for {' and '.join(asked_for)}; kernelext logs in by key only: "
+                f"{by_program(host)}."
+            )
         if not is_open:
             return f"{text}. It hung up: name the right key by IdentityFile, with IdentitiesOnly."
         return (
             f"{text}. Add your public key to ~/.ssh/authorized_keys there (`ssh-copy-id`), or "
-            "name the right one by IdentityFile in ~/.ssh/config."
+            "name the right one by IdentityFile in ~/.ssh/config; "
+            f"{by_program(host)}."
         )
 
     def _noted(self, key: Any, origin: str) -> Any:
@@ -109,6 +114,9 @@ class Offers:
     def _ask_agent(self) -> Sequence[Any]:
         path = self.target.identity_agent or os.environ.get("SSH_AUTH_SOCK", "none")
         if path == "none":
+            return ()
+        if not hasattr(socket, "AF_UNIX"):
+            self.passed_over.append(f"the agent at {path} (this system's is not reached)")
             return ()
         self._agent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._agent.settimeout(AGENT_TIMEOUT_S)

@@ -26,6 +26,7 @@ LOGIN_TIMEOUT_S = 30.0  # a directory may be asked, or a token be touched
 CONNECT_TIMEOUT_S = 10.0
 SSH_FAILED = 255
 DYING_S = 0.5
+LONGEST_FOLDER_BYTES = 66  # ssh adds to the name of the socket while it makes it
 READY = b"kernelext is in"
 
 # Beside the master: what ends it when our end of the pipe is closed, or gone with us. A session
@@ -72,7 +73,7 @@ class OpenSshConnection:
         self._program = program
         self._target = target
         self._environ = {**environ, "SSH_ASKPASS_REQUIRE": "never"}
-        self._folder = tempfile.mkdtemp(prefix="kernelext-")
+        self._folder = _make_folder()
         self._master: Program | None = None
         self._life = -1
         self._lock = threading.Lock()
@@ -109,6 +110,11 @@ class OpenSshConnection:
             Nobody answers, the login is refused, or there is no `ssh` here.
         HostKeyError
         """
+        if os.name == "nt":  # its ssh shares no connection
+            raise ConnectError(
+                f'{host} is reached by transport = "openssh", which this system\'s ssh cannot do: '
+                "leave the transport out of kernelext.toml."
+            )
         program = shutil.which("ssh", path=environ.get("PATH"))
         if program is None:
             raise ConnectError(
@@ -162,9 +168,9 @@ class OpenSshConnection:
         """End it and all commands; never waits for the far side."""
         with self._lock:
             clients, self._clients = self._clients, []
-        if self._life >= 0:
-            os.close(self._life)
-            self._life = -1
+            if self._life >= 0:
+                os.close(self._life)
+                self._life = -1
         # The master first: it ends at once, and all that goes through it.
         for program in (self._master, *clients):
             if program is not None:
@@ -249,6 +255,19 @@ class OpenSshConnection:
 
     def _lost(self) -> LinkLost:
         return LinkLost(f"The connection to {self.host} broke.")
+
+
+def _make_folder() -> str:
+    """Make the folder of a control socket; a socket's path may have some 100 bytes only."""
+    usual = tempfile.gettempdir()
+    where = usual if len(os.fsencode(usual)) <= LONGEST_FOLDER_BYTES else "/tmp"  # noqa: S108
+    try:
+        return tempfile.mkdtemp(prefix="kernelext-", dir=where)
+    except OSError as exc:
+        raise ConnectError(
+            f"{where} takes no folder for ssh's control socket ({exc.strerror}): name another "
+            "one by TMPDIR."
+        ) from exc
 
 
 def _check_hops(host: str, hops: Sequence[SshTarget]) -> None:

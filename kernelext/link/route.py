@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +13,7 @@ from kernelext.errors import LinkLost, UnknownHost
 from kernelext.hosts import find_context, resolve_ssh
 from kernelext.hosts.sshconfig import SshTarget
 from kernelext.link.archive import code_archive
-from kernelext.link.engine import CONNECT_TIMEOUT_S, ContextEngine
+from kernelext.link.engine import ContextEngine
 from kernelext.link.engine_daemon import connect_on_engine, start_on_engine, wait_on_engine
 from kernelext.link.local import connect_local, start_local
 from kernelext.link.openssh import OpenSshConnection
@@ -22,6 +23,7 @@ from kernelext.link.ssh import SshConnection
 from kernelext.models import HostConfig
 
 RETRY_TIMEOUT_S = 3.0  # for TCP, where the host is known and is asked again every second
+RETRY_ANSWER_TIMEOUT_S = 15.0
 RETRY_LOGIN_TIMEOUT_S = 10.0  # for all of it, where the ssh program does it
 
 
@@ -74,8 +76,8 @@ class EngineRoute:
     def __init__(self, host: HostConfig, environ: Mapping[str, str]) -> None:
         self._host = host
         self._environ = environ
-        self._pipes: list[Pipe] = []
-        self._timeout_s = CONNECT_TIMEOUT_S
+        self._pipes: weakref.WeakSet[Pipe] = weakref.WeakSet()
+        self._was_there = False
 
     def open(self, *, start: bool) -> Pipe:
         """Connect to the daemon, starting it if there is none and `start` says so."""
@@ -83,21 +85,20 @@ class EngineRoute:
             pipe = self._open(self._engine(), start=start)
         except (TimeoutError, OSError) as exc:
             raise LinkLost(f"{self._host.name} has stopped answering ({exc})") from exc
-        self._pipes.append(pipe)
-        self._timeout_s = RETRY_TIMEOUT_S
+        self._pipes.add(pipe)
+        self._was_there = True
         return pipe
 
     def sever(self) -> None:
         """End every pipe."""
-        pipes, self._pipes = self._pipes, []
-        for pipe in pipes:
+        for pipe in list(self._pipes):
             with contextlib.suppress(OSError):
                 pipe.close()
 
     @property
     def received_bytes(self) -> int:
         """What has come on the present pipes."""
-        return sum(getattr(pipe, "received_bytes", 0) for pipe in self._pipes)
+        return sum(getattr(pipe, "received_bytes", 0) for pipe in list(self._pipes))
 
     def _engine(self) -> ContextEngine:
         assert self._host.context is not None
@@ -106,7 +107,10 @@ class EngineRoute:
             raise UnknownHost(
                 f"There is no Docker context {self._host.context}: see `docker context ls`."
             )
-        return ContextEngine(self._host.name, context, self._timeout_s)
+        if self._was_there:
+            timeouts_s = RETRY_TIMEOUT_S, RETRY_ANSWER_TIMEOUT_S
+            return ContextEngine(self._host.name, context, *timeouts_s)
+        return ContextEngine(self._host.name, context)
 
     def _open(self, engine: ContextEngine, *, start: bool) -> Pipe:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+import functools
 import logging
 import socket
 import threading
@@ -16,11 +17,11 @@ import paramiko
 from paramiko.agent import AgentSSH
 from paramiko.common import cMSG_CHANNEL_OPEN
 
-from kernelext.errors import ConnectError
+from kernelext.errors import ConnectError, HostKeyError
 from kernelext.hosts.sshconfig import SshTarget
 from kernelext.link.channels import WINDOW_BYTES, SshPipe, SshProcess
 from kernelext.link.connection import Connection, Refused
-from kernelext.link.host_keys import HostKey, preferred_types, verify
+from kernelext.link.host_keys import HostKey, by_program, preferred_types, verify
 from kernelext.link.login import Offers, UnusableKey
 from kernelext.link.tcp import Wire, connect
 
@@ -37,6 +38,7 @@ CIPHERS = (
     "aes192-ctr",
     "aes256-ctr",
 )
+WORDS = {"ciphers": "cipher", "digests": "MAC", "kex": "key exchange", "key_types": "host key"}
 PROHIBITED = 1
 PARAMIKO_LOG = "kernelext.paramiko"
 
@@ -175,7 +177,13 @@ class SshConnection(Connection):
     def _log_in(self) -> None:
         asked_for: Sequence[str] = ()
         transport = self._transport
-        with contextlib.closing(Offers(self._target, _load_key, _list_agent)) as offers:
+        certified = functools.partial(_certified, self._target.certificate_files)
+        offers = Offers(
+            self._target,
+            lambda file: certified(_load_key(file)),
+            lambda sock: certified(_list_agent(sock)),
+        )
+        with contextlib.closing(offers):
             for key in offers:
                 try:
                     # What it returns is what the host wants besides.
@@ -228,13 +236,13 @@ def _shake_hands(host: str, target: SshTarget, resolve: Resolve, timeout_s: floa
     transport = connection._transport
     try:
         options = transport.get_security_options()
-        options.ciphers = CIPHERS
-        options.key_types = preferred_types(options.key_types, target)
+        _allow(options, host, target)
         transport.banner_timeout = transport.handshake_timeout = timeout_s
         transport.auth_timeout = max(timeout_s, LOGIN_TIMEOUT_S)
         transport.start_client(timeout=timeout_s)
         if not transport.initial_kex_done:  # paramiko returns without a word
             raise TimeoutError("it is silent")
+        _check_length(transport.get_remote_server_key(), host, target)
     except BaseException as exc:
         connection.close()
         if isinstance(exc, SshConnection._BROKEN):
@@ -246,23 +254,62 @@ def _shake_hands(host: str, target: SshTarget, resolve: Resolve, timeout_s: floa
     return connection
 
 
+def _allow(options: paramiko.SecurityOptions, host: str, target: SshTarget) -> None:
+    """Offer what the configuration allows, of what paramiko can do."""
+    allowed = target.algorithms
+    chosen = {
+        "ciphers": _common(CIPHERS, allowed.ciphers),
+        "digests": _common(options.digests, allowed.macs),
+        "kex": _common(options.kex, allowed.key_exchanges),
+        "key_types": preferred_types(options.key_types, target),
+    }
+    for name, names in chosen.items():
+        if not names:
+            raise ConnectError(
+                f"The SSH configuration allows {host} no {WORDS[name]} that kernelext can do: "
+                f"{by_program(host)}."
+            )
+        setattr(options, name, names)
+
+
+def _common(ours: Sequence[str], allowed: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name in ours if not allowed or name in allowed)
+
+
+def _check_length(key: paramiko.PKey, host: str, target: SshTarget) -> None:
+    if key.get_name() == "ssh-rsa" and key.get_bits() < target.algorithms.rsa_bits:
+        raise HostKeyError(
+            f"The RSA key of {host} has {key.get_bits()} bits, and RequiredRSASize of the SSH "
+            f"configuration asks for {target.algorithms.rsa_bits}: ask whoever runs it for a "
+            "longer one."
+        )
+
+
 def _dial(
     host: str, target: SshTarget, resolve: Resolve, timeout_s: float
 ) -> tuple[Wire, SshConnection | None]:
     if target.proxy_command:
         raise ConnectError(
-            f"{host} is reached by a ProxyCommand, which kernelext does not run yet: use "
-            "ProxyJump in ~/.ssh/config."
+            f"{host} is reached by a ProxyCommand, which kernelext does not run: "
+            f"{by_program(host)}, or use ProxyJump in ~/.ssh/config."
+        )
+    if target.not_ours:
+        raise ConnectError(
+            f"The SSH configuration of {host} has {' and '.join(target.not_ours)}, which "
+            f"kernelext cannot honour: {by_program(host)}."
         )
     timeout_s = target.connect_timeout_s or timeout_s
     started = time.monotonic()
     if not target.proxy_jump:
-        sock = connect(host, target.hostname, target.port, timeout_s)
+        sock = connect(host, target.hostname, target.port, timeout_s, target.address_family)
         return Wire(sock, time.monotonic() - started), None
     *earlier, last = target.proxy_jump
     hop_target = resolve(last)
     if earlier:  # as OpenSSH does: those named before a jump are the way to it
-        hop_target = dataclasses.replace(hop_target, proxy_jump=tuple(earlier))
+        trusted_as = target.trusted_as or host  # by itself, it may be out of reach
+        hop_target = dataclasses.replace(
+            hop_target, proxy_jump=tuple(earlier), proxy_command=None, trusted_as=trusted_as
+        )
     hop = SshConnection.open(last, hop_target, resolve=_except(host, resolve), timeout_s=timeout_s)
     started = time.monotonic()
     try:
@@ -341,6 +388,25 @@ def _load_key(file: Path) -> Sequence[paramiko.PKey]:
     plain = copy.copy(key)
     plain.public_blob = None
     return (key, plain)
+
+
+def _certified(files: Sequence[Path], keys: Sequence[paramiko.PKey]) -> Sequence[paramiko.PKey]:
+    """Put before each key its copies with the certificates that are about it."""
+    found = []
+    for key in keys:
+        # A certificate has a name and a nonce, then what the key has after its own name.
+        public = key.asbytes()[4 + len(key.get_name()) :]
+        for file in files:
+            try:
+                blob = paramiko.pkey.PublicBlob.from_file(str(file))
+            except (OSError, ValueError) as exc:
+                raise UnusableKey(f"its certificate {file} cannot be read") from exc
+            if public in blob.key_blob and not key.public_blob:
+                copied = copy.copy(key)
+                copied.public_blob = blob
+                found.append(copied)
+        found.append(key)
+    return found
 
 
 def _list_agent(sock: socket.socket) -> Sequence[paramiko.PKey]:

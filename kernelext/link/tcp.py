@@ -12,6 +12,7 @@ from kernelext.errors import ConnectError
 READ_AHEAD_BYTES = 128 * 1024
 UNSENT_BYTES = 128 * 1024
 STALL_S = 15.0
+FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 
 
 class Wire:
@@ -85,7 +86,9 @@ class Wire:
             self._sock.close()
 
 
-def connect(host: str, hostname: str, port: int, timeout_s: float) -> socket.socket:
+def connect(
+    host: str, hostname: str, port: int, timeout_s: float, family: str = "any"
+) -> socket.socket:
     """Connect to an SSH server's port.
 
     Parameters
@@ -103,7 +106,7 @@ def connect(host: str, hostname: str, port: int, timeout_s: float) -> socket.soc
     """
     where = f"{host} ({hostname}:{port})"
     try:
-        sock = socket.create_connection((hostname, port), timeout=timeout_s)
+        sock = _dial(hostname, port, timeout_s, FAMILIES.get(family, socket.AF_UNSPEC))
     except socket.gaierror as exc:
         raise ConnectError(
             f"No address is known for {hostname}: check how {host} is spelt, or give it a "
@@ -124,6 +127,26 @@ def connect(host: str, hostname: str, port: int, timeout_s: float) -> socket.soc
         ) from exc
     _send_at_once(sock)
     return sock
+
+
+def _dial(
+    hostname: str, port: int, timeout_s: float, family: socket.AddressFamily
+) -> socket.socket:
+    """Try one address after the other; the first error counts."""
+    if family == socket.AF_UNSPEC:
+        return socket.create_connection((hostname, port), timeout=timeout_s)
+    failure: OSError | None = None
+    for kind, _, _, _, address in socket.getaddrinfo(hostname, port, family, socket.SOCK_STREAM):
+        sock = socket.socket(kind, socket.SOCK_STREAM)
+        sock.settimeout(timeout_s)
+        try:
+            sock.connect(address)
+        except OSError as exc:
+            sock.close()
+            failure = failure or exc
+        else:
+            return sock
+    raise failure or OSError("it has no address")
 
 
 def _send_at_once(sock: socket.socket) -> None:

@@ -108,6 +108,16 @@ def test_cell_fails_and_is_interrupted(notebook: Notebook, host: str) -> None:
     assert isinstance(shown.error, KeyboardInterrupt)
 
 
+def test_default_is_the_local_engine(
+    notebook: Notebook, lab_names: list[Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{engine_socket(lab_names[0])}")
+    notebook.run("%unload_ext kernelext")
+    notebook.run("%load_ext kernelext")
+    notebook.check(f"%%remote default --image {IMAGE}\nimport numpy\nn = numpy.ones(3).sum()")
+    assert notebook.names["n"] == 3
+
+
 def test_hosts_says_where_names_come_from(notebook: Notebook) -> None:
     lines = {line.split()[0]: line for line in notebook.check("%remote hosts").stdout.splitlines()}
     assert "unix:///proc/" in lines["socket"]
@@ -132,11 +142,16 @@ def ssh_processes(folder: Path) -> list[str]:
     return found
 
 
+def check_nothing_left_of_ssh(folder: Path) -> None:
+    """Assert that no ssh program runs whose control socket lay in a folder, and it is gone."""
+    wait_until(lambda: not ssh_processes(folder), "the ssh programs to end")
+    wait_until(lambda: not list(folder.glob("kernelext-*")), "their folder to go")
+
+
 @pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where control sockets lie."""
-    folder = tmp_path / "t"
-    folder.mkdir()
+def temporary(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where control sockets lie: a short path, as they need."""
+    folder = tmp_path_factory.mktemp("t")
     monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setattr("tempfile.tempdir", None)
     return folder
@@ -165,8 +180,7 @@ def test_program_ends_with_the_notebook(temporary: Path, notebook: Notebook) -> 
     notebook.check("%%remote program\nn = 1")
     assert len(ssh_processes(temporary)) >= 2
     notebook.run("%unload_ext kernelext")
-    assert ssh_processes(temporary) == []
-    assert list(temporary.glob("kernelext-*")) == []
+    check_nothing_left_of_ssh(temporary)
 
 
 def test_program_ends_with_a_killed_kernel(temporary: Path, notebook: Notebook) -> None:
@@ -183,8 +197,7 @@ def test_program_ends_with_a_killed_kernel(temporary: Path, notebook: Notebook) 
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
     assert done.returncode == -signal.SIGKILL
-    wait_until(lambda: not ssh_processes(temporary), "the ssh programs to end")
-    wait_until(lambda: not list(temporary.glob("kernelext-*")), "their folder to go")
+    check_nothing_left_of_ssh(temporary)
 
 
 def test_program_says_what_ssh_says(notebook: Notebook, lab_names: list[Host]) -> None:

@@ -142,6 +142,111 @@ def test_resolve_ssh_refuses_bad_targets(environ: Environ, target: str) -> None:
         resolve_ssh(target, environ)
 
 
+def test_resolve_ssh_without_openssh_reads_the_files(
+    home: Path, environ: Environ, tmp_path: Path
+) -> None:
+    (home / ".ssh" / "key").write_text("")
+    (home / ".ssh" / "more").write_text("Host gpu1 !gpu2\n  Port 2200\n")
+    configure(
+        home,
+        """
+        Include more
+        Host gpu*
+            HostName %h.example.com
+            User = eve
+            Port 1
+            IdentityFile ~/.ssh/absent
+            IdentityFile "~/.ssh/key"
+            IdentitiesOnly yes
+            ProxyJump one,two
+            Ciphers aes256-ctr,aes128-ctr
+            MACs +hmac-sha1
+        Host other
+            User nobody
+        Match all
+            HostKeyAlias all
+        """,
+    )
+    without = {**environ, "PATH": str(tmp_path / "nothing")}
+    found = resolve_ssh("gpu1", without)
+    assert (found.hostname, found.port, found.user) == ("gpu1.example.com", 2200, "eve")
+    assert found.identity_files == (home / ".ssh" / "key",)
+    assert (found.identities_only, found.host_key_alias) == (True, "all")
+    assert found.proxy_jump == ("one", "two")
+    assert found.algorithms.ciphers == ("aes256-ctr", "aes128-ctr")
+    assert found.algorithms.macs == ()
+    assert resolve_ssh("bob@gpu1:33", without).user == "bob"
+    if OPENSSH.exists():  # the judge
+        judged = resolve_ssh("gpu1", environ)
+        for name in ("hostname", "port", "user", "identity_files", "proxy_jump", "host_key_alias"):
+            assert getattr(found, name) == getattr(judged, name)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("Match user eve\n  Port 2\n", "has a `Match` that kernelext cannot read: install the"),
+        ("Ciphers -aes128-ctr\n", "ciphers of the SSH configuration takes from defaults"),
+    ],
+)
+def test_resolve_ssh_without_openssh_misreads_nothing(
+    home: Path, environ: Environ, tmp_path: Path, text: str, part: str
+) -> None:
+    configure(home, text)
+    with pytest.raises(OptionError, match=part):
+        resolve_ssh("gpu1", {**environ, "PATH": str(tmp_path / "nothing")})
+
+
+@needs_openssh
+def test_resolve_ssh_asks_for_each_match(home: Path, environ: Environ) -> None:
+    configure(
+        home,
+        """
+        Match originalhost gpu1 user bob
+            Port 1
+        Match exec "test %n = gpu1"
+            Port 2
+        Match host *.example.org
+            Port 3
+        Host gpu2
+            HostName gpu2.example.com
+        Match final host gpu2.example.com
+            Port 4
+        """,
+    )
+    assert resolve_ssh("bob@gpu1", environ).port == 1
+    assert resolve_ssh("eve@gpu1", environ).port == 2
+    assert resolve_ssh("a.example.org", environ).port == 3
+    assert resolve_ssh("gpu2", environ).port == 4
+
+
+@needs_openssh
+def test_resolve_ssh_fills_in_tokens_and_variables(home: Path, environ: Environ) -> None:
+    configure(
+        home,
+        f"""
+        Host gpu1
+            HostName 10.0.0.1
+            HostKeyAlias the-gpu
+            UserKnownHostsFile {home}/known_%k ${{MY_DIR}}/known_%h_%p {home}/known_%r
+            User ada
+            AddressFamily inet
+            HashKnownHosts yes
+            BindAddress 10.0.0.9
+            StrictHostKeyChecking accept-new
+        """,
+    )
+    found = resolve_ssh("gpu1", {**environ, "MY_DIR": "/my"})
+    assert found.known_hosts_files[:3] == (
+        home / "known_the-gpu",
+        Path("/my/known_10.0.0.1_22"),
+        home / "known_ada",
+    )
+    assert (found.address_family, found.is_hashing, found.is_strict) == ("inet", True, False)
+    assert found.not_ours == ("BindAddress",)
+    assert "ssh-ed25519" in found.algorithms.host_keys
+
+
 def test_resolve_ssh_without_openssh(home: Path, environ: Environ, tmp_path: Path) -> None:
     (home / ".ssh" / "id_rsa").write_text("")
     found = resolve_ssh("10.0.0.7:2222", {**environ, "PATH": str(tmp_path / "nothing")})

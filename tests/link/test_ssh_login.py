@@ -105,7 +105,8 @@ def test_open_refused_says_what_was_offered(
     assert "odd (paramiko cannot read it: run `ssh-add" in text
     assert "no_agent (" in text
     assert "absent" not in text
-    assert text.endswith("name the right one by IdentityFile in ~/.ssh/config.")
+    assert "name the right one by IdentityFile in ~/.ssh/config; where `ssh` itself" in text
+    assert text.endswith('set transport = "openssh" under [hosts.aws01].')
 
 
 def test_open_says_when_keys_will_not_do(start: Start) -> None:
@@ -249,5 +250,6 @@ def test_open_says_that_it_is_no_ssh_server(server: Sshd) -> None:
 
 
 def test_open_refuses_a_proxy_command(server: Sshd) -> None:
-    with pytest.raises(ConnectError, match="use ProxyJump"):
+    sentence = r'set transport = "openssh" under \[hosts.aws01\], or use ProxyJump'
+    with pytest.raises(ConnectError, match=sentence):
         SshConnection.open("aws01", server.target(proxy_command="nc x 22"), resolve=no_jumps)
