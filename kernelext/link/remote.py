@@ -95,7 +95,7 @@ def start_remote(connection: SshConnection, host: HostConfig, archive: Archive) 
         if _begins_to_run(connection, name):
             return
         _docker(connection, "rm", name)
-    raise _explain(host, status, text)
+    raise explain_docker(host, status, text)
 
 
 def _run_daemon(connection: SshConnection, host: HostConfig, archive: Archive) -> tuple[int, str]:
@@ -182,7 +182,8 @@ def _line(process: SshProcess) -> str:
     return line.decode("ascii", "replace").strip()
 
 
-def _explain(host: HostConfig, status: int, text: str) -> HostError | ConnectError:
+def explain_docker(host: HostConfig, status: int, text: str) -> HostError | ConnectError:
+    """Make the error that says why the host's `docker` failed, and what to do."""
     last = text.splitlines()[-1] if text else f"exit {status}"
     if "executable file not found" in text:
         return EngineError(
