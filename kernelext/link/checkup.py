@@ -66,11 +66,11 @@ class HostCheckup:
         except KernelExtError as exc:
             yield Finding("ssh configuration", False, str(exc))
             return
-        for step in (self._reach, self._key):
+        for what, step in (("reach", self._reach), ("host key", self._key)):
             try:
                 yield from step(target)
             except (KernelExtError, TimeoutError) as exc:
-                yield Finding(step.__name__[1:], False, str(exc))
+                yield Finding(what, False, str(exc))
                 return
         try:
             connection = SshConnection.open(self._host.name, target, resolve=self._resolve)
