@@ -100,7 +100,9 @@ class HostCheckup:
                 f"no address is known for {target.hostname}: give {self._host.name} a HostName in"
                 " ~/.ssh/config"
             ) from exc
-        yield Finding("address", True, f"{where} is {found[0][4][0]}")
+        address = str(found[0][4][0])
+        is_name = address != target.hostname
+        yield Finding("address", True, f"{where} is {address}" if is_name else where)
         began_s = time.monotonic()
         connect(self._host.name, target.hostname, target.port, TIMEOUT_S / 2).close()
         took_ms = (time.monotonic() - began_s) * 1000
@@ -156,7 +158,7 @@ class HostCheckup:
             yield Finding("disk", False, f"{where}: `kernelext gc {self._host.name}` makes room")
         else:
             yield Finding("disk", True, where)
-        apart_s = float(words[2]) - here_s
+        apart_s = float(words[2]) + 0.5 - here_s  # the host says whole seconds
         is_ok = abs(apart_s) <= CLOCK_S
         advice = "" if is_ok else ": times will mislead; run a time service (NTP) there and here"
         yield Finding("clock", is_ok, f"{abs(apart_s):.0f} s from this machine's{advice}")
