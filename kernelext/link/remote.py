@@ -70,7 +70,7 @@ def start_remote(connection: Shell, host: HostConfig, archive: Archive) -> None:
         if _begins_to_run(connection, name):
             return
         _docker(connection, "rm", name)
-    raise _explain(host, status, text)
+    raise explain_docker(host, status, text)
 
 
 def _run_daemon(connection: Shell, host: HostConfig, archive: Archive) -> tuple[int, str]:
@@ -151,7 +151,8 @@ def _line(process: Process) -> str:
     return line.decode("ascii", "replace").strip()
 
 
-def _explain(host: HostConfig, status: int, text: str) -> HostError | ConnectError:
+def explain_docker(host: HostConfig, status: int, text: str) -> HostError | ConnectError:
+    """Make the error that says why the host's `docker` failed, and what to do."""
     last = text.splitlines()[-1] if text else f"exit {status}"
     if "executable file not found" in text:
         return no_python(host)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from kernelext.errors import DaemonError, HistoryError, HostError, KernelExtError
 from kernelext.history import AttemptRow, RunRow
 from kernelext.hosts import parse_duration_s
-from kernelext.models import AttemptEnd
+from kernelext.models import AttemptEnd, RunState
 from kernelext.runs.cancelling import Outcome, stop_attempts
 from kernelext.runs.settling import settle, settle_unknown
 from kernelext.verbs.context import Context
@@ -117,6 +117,8 @@ def _told(context: Context, attempt: AttemptRow, outcome: Outcome) -> tuple[str,
             " before it could; interrupt it there",
             False,
         )
+    if row.state is RunState.LOST:
+        return f"{name} is lost: {attempt.host} no longer knows it", True
     return f"{name} had ended before: {_state(row)}", True
 
 

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Protocol
 
-from kernelext.verbs import cancel, fetch, gc, hosts, logs, runs, trust
+from kernelext.verbs import cancel, doctor, fetch, gc, hosts, logs, runs, trust
 from kernelext.verbs.context import Context
 from kernelext.verbs.parsing import Parser
 
@@ -30,6 +30,7 @@ VERBS: dict[str, Verb] = {
     "cancel": cancel,
     "fetch": fetch,
     "gc": gc,
+    "doctor": doctor,
     "trust": trust,
 }
 

@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "run", nargs="?", default="last", metavar="RUN", help="an id, the beginning of one, or last"
     )
     parser.add_argument("--fold", metavar="FOLD", help="only this fold")
+    parser.add_argument("--tail", type=int, metavar="N", help="only the last N lines of each")
 
 
 def run(context: Context, options: argparse.Namespace) -> str:
@@ -39,6 +40,8 @@ def run(context: Context, options: argparse.Namespace) -> str:
         if len(attempts) > 1:
             parts.append(f"── fold {attempt.fold} on {attempt.host}: {attempt.state.value} ──\n")
         text = "".join(_text(event) for event in read_journal(path))
+        if options.tail is not None:
+            text = "".join(text.splitlines(keepends=True)[-options.tail :]) if options.tail else ""
         parts.append(text if text.endswith("\n") or not text else text + "\n")
     return "".join(parts).rstrip("\n")
 

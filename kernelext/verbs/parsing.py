@@ -14,6 +14,10 @@ class HelpShown(Exception):
     """The user asked for help; its text is the message."""
 
 
+class ProblemsShown(HelpShown):
+    """What was asked for is shown, and it holds problems: a console's exit code is not zero."""
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are sentences."""
 

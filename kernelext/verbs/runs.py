@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from datetime import UTC, datetime
 
-from kernelext.history import RunRow
+from kernelext.history import RunFilter, RunRow
+from kernelext.models import RunState
 from kernelext.verbs.context import Context
 from kernelext.verbs.table import text_table
 
@@ -15,12 +16,20 @@ HELP = "list the runs, newest first"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the options."""
     parser.add_argument("text", nargs="?", metavar="TEXT", help="only runs with this in them")
+    parser.add_argument("--host", metavar="HOST", help="only runs of this host")
+    parser.add_argument(
+        "--state", choices=[state.value for state in RunState], help="only runs in this state"
+    )
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (20)")
 
 
 def run(context: Context, options: argparse.Namespace) -> str:
     """Return the table."""
-    found = context.history.runs(limit=options.limit, text=options.text)
+    states = (RunState(options.state),) if options.state else None
+    wanted = RunFilter(options.text, options.host, states, limit=options.limit)
+    found = context.history.find(wanted)
+    if not found and (options.text or options.host or states):
+        return "No run is like that; `runs` without options lists all."
     if not found:
         return "No runs yet: write %%remote in a cell's first line."
     rows = []

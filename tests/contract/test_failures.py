@@ -28,9 +28,9 @@ from kernelext.models import (
     to_json,
 )
 from kernelext.runs import Run
+from kernelext.runs.journal import read_journal
 from kernelext.verbs.celloptions import parse_cell_options
 from kernelext.verbs.context import Context
-from kernelext.runs.journal import read_journal
 from kernelext.verbs.submit import Cell, prepare_run
 
 from ..lab.images import NO_PYTHON_TAG, PLAIN_TAG

@@ -19,8 +19,7 @@ import xgboost
 
 from kernelext.history import History, history_path
 from kernelext.models import JOURNAL_NAME, ValueRef
-from kernelext.runs.journal import VALUES_NAME
-from kernelext.runs.journal import read_journal
+from kernelext.runs.journal import VALUES_NAME, read_journal
 
 from .notebook import Notebook
 

@@ -16,7 +16,9 @@ import pytest
 import kernelext
 from kernelext import cli
 from kernelext.errors import HistoryError, KernelExtError, OptionError, RunError
+from kernelext.history import History, RunRow, iso_time
 from kernelext.link.local import local_state_dir
+from kernelext.models import AttemptEnd, AttemptId, EndCause, RunState
 
 from .conftest import wait_until
 from .interrupts import printed
@@ -34,6 +36,7 @@ def newest(host: str) -> str:
 # kernelext.runs()
 
 
+@on_local
 def test_runs_is_a_frame_of_the_history(notebook: Notebook, host: str) -> None:
     notebook.check(f"%%folds 0-2 --on {host} --name three\ny = fold")
     notebook.run(f"%%remote {host} --name broken\n1 / 0")
@@ -196,6 +199,7 @@ def test_cancel_ends_a_run_whose_client_has_died(
     sweep(notebook, host)
 
 
+@on_local
 def test_cancel_of_one_fold_leaves_the_others(notebook: Notebook, project: Path, host: str) -> None:
     with Client(project, host, SLEEP, folds="0-1") as client:
         client.die()
@@ -206,6 +210,29 @@ def test_cancel_of_one_fold_leaves_the_others(notebook: Notebook, project: Path,
     sweep(notebook, host)
 
 
+@on_local
+def test_cancel_of_what_its_host_does_not_know(notebook: Notebook, data_dir: Path) -> None:
+    """One that ran is lost; one that was still being sent is its notebook's business."""
+    now = time.time()
+    with History.open(data_dir / "history.sqlite") as history:
+        for run, state in (("f00d1", RunState.RUNNING), ("f00d2", RunState.SENDING)):
+            row = RunRow(run, "me", run, "remote", "x = 1", "Cell", iso_time(now))
+            history.add_run(row, ["0"])
+            history.add_attempt(AttemptId(run, "0", 1), "local", now)
+            history.set_attempt_state(AttemptId(run, "0", 1), state, now)
+        assert verb(notebook, "cancel f00d1") == (
+            "f00d1 fold 0 is lost: local no longer knows it\n"
+        )
+        assert "has not come to local: its notebook still sends it" in refusal(
+            notebook, "cancel f00d2"
+        )
+        assert "its notebook still sends it" in verb(notebook, "fetch f00d2")
+        assert history.run("f00d2").state is RunState.SENDING
+        end = AttemptEnd(RunState.CANCELLED, EndCause.USER_INTERRUPT)
+        history.end_attempt(AttemptId("f00d2", "0", 1), end, now)
+
+
+@on_local
 def test_cancel_without_a_name(notebook: Notebook, project: Path, host: str) -> None:
     assert verb(notebook, "cancel") == "Nothing runs.\n"
     half = "0 --cpus 0.4"
@@ -366,3 +393,14 @@ def test_gc_goes_on_after_a_host_that_does_not_answer(notebook: Notebook) -> Non
     said = refusal(notebook, "gc nowhere local --older-than 1h")
     assert 'No host is called "nowhere"' in said
     assert "local: freed" in said
+
+
+# runs and logs
+
+
+@on_local
+def test_lists_are_narrowed(notebook: Notebook) -> None:
+    notebook.check("%%remote --name narrow\nfor n in range(5): print(n)")
+    assert verb(notebook, "logs last --tail 2") == "3\n4\n"
+    assert "narrow" in verb(notebook, "runs --host local --state done --limit 1")
+    assert verb(notebook, "runs --host nobody").startswith("No run is like that")

@@ -85,3 +85,17 @@ def test_end_is_told_once(told: Told) -> None:
     told.push("end", end=end, image_digest="")
     told.follower.close()
     assert [each.state for each in told.ends] == [RunState.DONE]
+
+
+def test_two_followers_of_one_file_write_it_once(tmp_path: Path) -> None:
+    """As when a second process brings home what the first, cut off, brings again later."""
+    data = journal(9)
+    one, other = Told(tmp_path / "attempt"), Told(tmp_path / "attempt")
+    one.push("journal", data[:120], offset=0)
+    other.follower.resume()
+    assert other.follower.offset == 120
+    other.push("journal", data[120:], offset=120)
+    one.push("journal", data[120:300], offset=120)
+    assert (tmp_path / "attempt" / "journal").read_bytes() == data
+    assert [event.number for event in other.events] == list(range(1, 10))
+    assert one.failures + other.failures == []
