@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SAMPLE_BYTES = 384 * 1024
 SAMPLE_PIECES = 3
-WORTH_IT = 0.95  # of the raw size; above, compressing costs more than it saves
+WORTH_IT = 0.8  # of the raw size; above, compressing takes longer than writing what it saves
 META = "kernelext"
 WORDS = {1: "u1", 2: "u2", 4: "u4", 8: "u8", 16: "c16"}
 
