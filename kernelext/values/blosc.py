@@ -41,7 +41,10 @@ def choose_filter(flat: Array, itemsize: int) -> str | None:
     piece = SAMPLE_BYTES // SAMPLE_PIECES // itemsize * itemsize
     n_items = flat.size // itemsize
     step = max(n_items - piece // itemsize, 0) // (SAMPLE_PIECES - 1) * itemsize
-    sample = b"".join(flat[k * step : k * step + piece].tobytes() for k in range(SAMPLE_PIECES))
+    starts = [k * step for k in range(SAMPLE_PIECES)]
+    if step < piece:  # pieces that overlap would repeat themselves
+        piece, starts = flat.size, [0]
+    sample = b"".join(flat[start : start + piece].tobytes() for start in starts)
     sizes = {}
     for name in ("SHUFFLE", "BITSHUFFLE"):
         cparams = _cparams(name, typesize=itemsize)

@@ -115,7 +115,7 @@ def _case(case: Case, folder: Path) -> Section:
     rows += _verdicts(case, value, saved, sizes)
     for path in paths.values():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return Section(f"7. Saving {case.title}", rows)
+    return Section(f"9. Saving {case.title}", rows)
 
 
 def _verdicts(case: Case, value: Any, saved: dict[str, Sample], sizes: dict[str, int]) -> list[Row]:
@@ -159,6 +159,6 @@ def _hashing() -> Section:
     sample = Sample(tuple(seconds(lambda: identity("x", array, {})) for _ in range(5)))
     rate = array.nbytes / sample.median / 1e9
     return Section(
-        "8. The identity of an array, at every use",
+        "10. The identity of an array, at every use",
         [Row(f"{array.nbytes / 1e6:.0f} MB", sample, "ms", f"{rate:.2f} GB/s")],
     )
