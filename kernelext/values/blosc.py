@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SAMPLE_BYTES = 384 * 1024
 SAMPLE_PIECES = 3
-WORTH_IT = 0.95  # of the raw size; above, compressing costs more than it saves
+WORTH_IT = 0.8  # of the raw size; above, compressing takes longer than writing what it saves
 META = "kernelext"
 FORTRAN = b"\x81\xa5order\xa1F"  # {"order": "F"} in msgpack
 WORDS = {1: "u1", 2: "u2", 4: "u4", 8: "u8", 16: "c16"}
@@ -42,7 +42,10 @@ def choose_filter(flat: Array, itemsize: int) -> str | None:
     piece = SAMPLE_BYTES // SAMPLE_PIECES // itemsize * itemsize
     n_items = flat.size // itemsize
     step = max(n_items - piece // itemsize, 0) // (SAMPLE_PIECES - 1) * itemsize
-    sample = b"".join(flat[k * step : k * step + piece].tobytes() for k in range(SAMPLE_PIECES))
+    starts = [k * step for k in range(SAMPLE_PIECES)]
+    if step < piece:  # pieces that overlap would repeat themselves
+        piece, starts = flat.size, [0]
+    sample = b"".join(flat[start : start + piece].tobytes() for start in starts)
     sizes = {}
     for name in ("SHUFFLE", "BITSHUFFLE"):
         cparams = _cparams(name, typesize=itemsize)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import Any
 
-from kernelext.values import buffers, masked, reducers
+from kernelext.values import buffers, masked, pandas_strings, reducers
 from kernelext.values.stored import Buffer
 
 
@@ -144,6 +144,8 @@ def _pickler_class() -> Any:
                 return reducers.reduce_cached_property(obj)
             if masked.is_masked(obj):
                 return masked.reduce_masked(obj)
+            if pandas_strings.is_usual_string(obj):
+                return pandas_strings.reduce_usual_string(obj)
             if reducers.is_file(obj):
                 return reducers.reduce_file(obj)
             reduced = super().reducer_override(obj)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..lab.commands import say
-from . import folds, phases, prints, reading, sessions, trivial, unchanged
+from . import folds, phases, prints, reading, sessions, trivial, unchanged, values
 from .report import Section, table
 from .scene import Scene, set_scene
 
@@ -26,6 +26,7 @@ MEASUREMENTS: dict[str, Callable[[Scene], Section | list[Section]]] = {
     "sessions": sessions.measure,
     "prints": prints.measure,
     "phases": phases.measure,
+    "values": values.measure,
 }
 
 

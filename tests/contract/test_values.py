@@ -10,6 +10,7 @@ from pathlib import Path
 
 import blosc2
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 import scipy.sparse
@@ -19,6 +20,8 @@ import xgboost
 
 from kernelext.history import History, history_path
 from kernelext.models import JOURNAL_NAME, ValueRef
+from kernelext.runs import sending
+from kernelext.runs.fitting import Advice
 from kernelext.runs.journal import VALUES_NAME, read_journal
 
 from .notebook import Notebook
@@ -182,3 +185,36 @@ def test_unchanged_values_stay(notebook: Notebook, host: str) -> None:
     shown = notebook.check(f"%%remote {host}\n{sizes}\nbooster.predict(np.eye(4))")
     assert shown.stderr == ""
     assert {name: id(notebook.names[name]) for name in CODECS} == before
+
+
+LESS = """\
+import numpy as np, pandas as pd, scipy.sparse as sp
+frame = pd.DataFrame({"s": ["a", None]}, index=pd.date_range("2020", periods=2, freq="D"))
+matrix = sp.eye_array(2000, format="dia")
+"""
+
+
+def test_image_with_less_gets_plainer_forms(
+    lab_notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "ADVICE", Advice())
+    lab_notebook.check(LESS)
+    cell = "%%remote host01\nframe_back = frame\nmatrix_back = matrix * 2"
+    said = lab_notebook.check(cell).stderr.splitlines()
+
+    assert len(said) == 2
+    assert any("frame travels" in line and "add pyarrow to the image" in line for line in said)
+    assert any("matrix travels" in line and "add tables to the image" in line for line in said)
+    assert lab_notebook.check(cell).stderr == ""
+    pd.testing.assert_frame_equal(lab_notebook.names["frame_back"], lab_notebook.names["frame"])
+    assert type(lab_notebook.names["matrix_back"]) is type(lab_notebook.names["matrix"])
+    assert lab_notebook.names["matrix_back"].sum() == 4000
+
+
+def test_library_that_the_image_lacks_is_named_before_anything_moves(
+    lab_notebook: Notebook,
+) -> None:
+    lab_notebook.check("import pyarrow as pa\ntable = pa.table({'a': [1]})")
+    shown = lab_notebook.run("%%remote host01\ntable.num_rows")
+    assert "`table` (`Table`) needs pyarrow" in str(shown.error)
+    assert "--image" in str(shown.error)

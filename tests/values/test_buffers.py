@@ -57,7 +57,7 @@ LAYOUTS: dict[str, Any] = {
     "big-endian": COUNTS.astype(">f8"),
     "longdouble": COUNTS.astype("g"),
     "structured": np.zeros(20_000, "i4,S3,>f8"),
-    "dates": NOISE.astype("i8").view("M8[s]"),
+    "dates": NOISE.view("M8[s]"),
     "read-only": np.frombuffer(NOISE.tobytes()),
 }
 

@@ -259,3 +259,14 @@ def test_polars_series_comes_back(column: str) -> None:
     assert isinstance(back, pl.Series)
     assert (back.name, back.dtype) == (column, POLARS[column].dtype)
     assert back.equals(POLARS[column], null_equal=True)
+
+
+def test_pickled_strings_need_no_pyarrow() -> None:
+    held = {"frame": FRAME, "index": pd.Index(["a", "b"]), "S": pd.array(["a", None], "string")}
+    encoded = encode("x", held, {})
+    back = there_and_back(held)
+
+    assert b"pyarrow" not in joined(encoded)
+    same(back["frame"], FRAME)
+    same(back["index"], held["index"])
+    assert pandas_labels.same_array(back["S"], held["S"])
