@@ -91,7 +91,8 @@ class ContextEngine(DockerAPI):
         head = {"Content-Type": "application/json", "Connection": "Upgrade", "Upgrade": "tcp"}
         try:
             url = f"/v{version}{quote(path, safe='/?=&')}"
-            connection.request("POST", url, json.dumps(body), head)
+            # A body where none is due would be the beginning of the container's input.
+            connection.request("POST", url, None if body is None else json.dumps(body), head)
             response = connection.getresponse()
         except (OSError, http.client.HTTPException) as exc:
             connection.close()

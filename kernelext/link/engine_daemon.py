@@ -159,7 +159,7 @@ def _begin(engine: ContextEngine, host: HostConfig, archive: Archive) -> None:
     name = container_name(host, archive)
     try:
         path = f"/containers/{name}/attach?stream=1&stdin=1&stdout=1&stderr=1"
-        with contextlib.closing(engine.stream(path, {}, START_TIMEOUT_S)) as stream:
+        with contextlib.closing(engine.stream(path, None, START_TIMEOUT_S)) as stream:
             engine.call("POST", f"/containers/{name}/start")
             word = _line(stream)
             if word == "send":
