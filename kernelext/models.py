@@ -126,17 +126,22 @@ class Chunk:
 
 @dataclass(frozen=True)
 class FileEntry:
-    """One file of the project: its path (POSIX, relative), permission bits and chunks."""
+    """One file of the project: its path (POSIX, relative), permission bits and chunks.
+
+    One with a `link` is a symbolic link to a folder of the project, relative to its own.
+    """
 
     path: str
     mode: int
     chunks: tuple[Chunk, ...]
+    link: str | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> FileEntry:
         """Read the JSON form."""
         chunks = tuple(Chunk.from_json(c) for c in data["chunks"])
-        return cls(str(data["path"]), int(data["mode"]), chunks)
+        link = data.get("link")
+        return cls(str(data["path"]), int(data["mode"]), chunks, str(link) if link else None)
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 
 import pathspec
 
-RULE_FILES = (".dockerignore", ".gitignore")  # the first that is there counts
+from kernelext.bundle.dockerignore import DockerRules, docker_rules
+from kernelext.bundle.gitignore import GitRules, git_rules
+
+DOCKER_NAME = ".dockerignore"
+GIT_NAME = ".gitignore"
+# A folder with one of these is an environment or a cache, whatever its name is.
+MARKS = frozenset({"pyvenv.cfg", "conda-meta", "CACHEDIR.TAG"})
 ALWAYS = (
-    ".git/",
+    ".git",
     ".hg/",
     ".svn/",
     ".venv/",
@@ -33,37 +38,57 @@ ALWAYS = (
     ".aws/",
     ".ssh/",
 )
+_ALWAYS = pathspec.GitIgnoreSpec.from_lines(ALWAYS)
+
+Rules = DockerRules | GitRules
 
 
 class IgnoreRules:
-    """The rules of one project.
+    """The rules of one project: its `.dockerignore`, else the `.gitignore` files as Git has them.
 
     Parameters
     ----------
     root : Path
+
+    Attributes
+    ----------
+    file_name : str
+        Of the file that holds them, or that would.
+    top : DockerRules or GitRules
+        Those that hold in the root. Equal rules are the same object.
     """
 
     def __init__(self, root: Path) -> None:
-        lines: list[str] = []
-        for name in RULE_FILES:
-            path = root / name
-            if path.is_file():
-                lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-                break
-        self._own, self._decided = _compile(tuple(lines))
+        self._root = str(root)
+        self.file_name = GIT_NAME
+        self.top: Rules
+        docker = root / DOCKER_NAME
+        if docker.is_file():
+            self.file_name = DOCKER_NAME
+            self.top = docker_rules(docker.read_text(encoding="utf-8", errors="replace"))
+        else:
+            self.top = git_rules(root)
+
+    def enter(self, rules: Rules, folder: str) -> Rules:
+        """Return the rules that hold in a folder which has a `.gitignore` of its own."""
+        return rules.enter(folder, self._root) if isinstance(rules, GitRules) else rules
+
+    def of_folder(self, folder: str) -> Rules:
+        """Return the rules that hold in a folder, POSIX and relative to the root."""
+        rules, path = self.top, ""
+        for part in folder.split("/") if folder else ():
+            path = f"{path}/{part}" if path else part
+            if Path(self._root, path, GIT_NAME).is_file():
+                rules = self.enter(rules, path)
+        return rules
 
     def is_ignored(self, path: str, *, is_dir: bool) -> bool:
-        """Whether a path, POSIX and relative to the root, stays at home."""
-        asked = path + "/" if is_dir else path
-        if asked not in self._decided:
-            self._decided[asked] = _ALWAYS.match_file(asked) or self._own.match_file(asked)
-        return self._decided[asked]
+        """Whether a path, POSIX and relative to the root, stays at home by its own name."""
+        if never_travels(path, is_dir=is_dir):
+            return True
+        return self.of_folder(path.rpartition("/")[0]).is_ignored(path, is_dir=is_dir)
 
 
-_ALWAYS = pathspec.GitIgnoreSpec.from_lines(ALWAYS)
-
-
-@functools.lru_cache(maxsize=4)
-def _compile(lines: tuple[str, ...]) -> tuple[pathspec.GitIgnoreSpec, dict[str, bool]]:
-    """Compile rules; with them comes what they have decided before: matching takes 25 us a path."""
-    return pathspec.GitIgnoreSpec.from_lines(lines), {}
+def never_travels(path: str, *, is_dir: bool) -> bool:
+    """Whether a path stays at home whatever the project's rules say."""
+    return _ALWAYS.match_file(path + "/" if is_dir else path)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import cached_property, partial
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from kernelext.bundle.ignore import IgnoreRules
-from kernelext.bundle.statcache import StatCache
+from kernelext.bundle.statcache import StatCache, is_racy
 from kernelext.errors import BundleError
-from kernelext.models import CHUNK_BYTES, Chunk, FileEntry, to_json
+from kernelext.models import CHUNK_BYTES, Chunk, FileEntry
+
+READ_TRIES = 3
+HELD_BYTES = 16 * 1024 * 1024  # of files that were just changed, and may be again
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,16 @@ class Snapshot:
     manifest : bytes
         The same as JSON: what the daemon reads.
     manifest_chunk : Chunk
+    left : tuple of (str, str)
+        Paths that stay at home although no rule says so, and why.
     """
 
     root: Path
     files: tuple[FileEntry, ...]
     manifest: bytes
     manifest_chunk: Chunk
+    left: tuple[tuple[str, str], ...] = ()
+    _held: Mapping[str, bytes] = field(default_factory=dict)
 
     def read(self, digest: str) -> bytes:
         """Read one part.
@@ -46,9 +52,18 @@ class Snapshot:
         """
         if digest == self.manifest_chunk.digest:
             return self.manifest
+        if digest in self._held:
+            return self._held[digest]
         if digest not in self._places:
             raise BundleError(f"no file of the project holds {digest[:12]}")
         return self._read_chunk(*self._places[digest])
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Sizes of all parts by digest, that of the manifest too."""
+        sizes = {chunk.digest: chunk.size_bytes for entry in self.files for chunk in entry.chunks}
+        sizes[self.manifest_chunk.digest] = self.manifest_chunk.size_bytes
+        return sizes
 
     def holds(self, chunk: Chunk) -> bool:
         """Whether some file has this part."""
@@ -78,7 +93,10 @@ class Snapshot:
         except OSError as exc:
             raise BundleError(f"{entry.path} cannot be read: {exc.strerror}") from exc
         if hashlib.sha256(data).hexdigest() != chunk.digest:
-            raise BundleError(f"{entry.path} changed while it was being sent; run the cell again")
+            raise BundleError(
+                f"{entry.path} changed while it was being sent; run the cell again, or name it in"
+                f" {IgnoreRules(self.root).file_name} if it changes all the time"
+            )
         return data
 
 
@@ -107,48 +125,88 @@ def take_snapshot(
     BundleError
         When it is too large, naming the largest files, or a file cannot be read.
     """
+    root = Path(os.path.realpath(root))
+    project = cache.project(str(root))
+    found = project.tree.walk(IgnoreRules(root))
     own = notebook.relative_to(root).as_posix() if notebook and root in notebook.parents else None
-    walked = (each for each in _walk(str(root), "", IgnoreRules(root)) if each[0] != own)
-    found = sorted(walked, key=lambda each: each[0])
+    if own:
+        found = [each for each in found if each[0] != own]
     total = sum(stat.st_size for _, stat in found)
     if total > limit_bytes:
         raise BundleError(_too_large(found, total, limit_bytes))
-    parts = []
-    for path, stat in found:
-        full = f"{root}/{path}"
-        chunks = cache.chunks(full, stat, now_ns, partial(file_chunks, full))
-        parts.append((path, stat.st_mode & 0o777, chunks))
-    return cache.made_of(parts, str(root), lambda: _snapshot(root, parts))
+    reader = _Reader(root, now_ns)
+    entries = project.entries(found)
+    files: list[FileEntry] = []
+    for entry, (path, stat) in zip(entries, found, strict=True):
+        if entry is None:
+            entry = reader.read(path, stat)
+            project.keep(stat, now_ns, entry)
+        files.append(entry)
+    files += [FileEntry(path, 0o777, (), link) for path, link in project.tree.links.items()]
+    left = tuple(project.tree.left)
+    return project.made_of((files, left), lambda: _snapshot(root, files, left, reader.held))
 
 
-def _snapshot(root: Path, parts: list[tuple[str, int, tuple[Chunk, ...]]]) -> Snapshot:
-    files = tuple(FileEntry(*part) for part in parts)
-    manifest = json.dumps(to_json(files), separators=(",", ":")).encode()
+def _snapshot(
+    root: Path,
+    files: list[FileEntry],
+    left: tuple[tuple[str, str], ...],
+    held: Mapping[str, bytes],
+) -> Snapshot:
+    files = sorted(files, key=lambda entry: entry.path)
+    manifest = json.dumps([_plain(entry) for entry in files], separators=(",", ":")).encode()
     chunk = Chunk(hashlib.sha256(manifest).hexdigest(), len(manifest))
-    return Snapshot(root, files, manifest, chunk)
+    return Snapshot(root, tuple(files), manifest, chunk, left, held)
 
 
-def _walk(folder: str, above: str, rules: IgnoreRules) -> Iterator[tuple[str, os.stat_result]]:
-    # Strings: pathlib takes ten times as long as the system, and there may be many files.
+def _plain(entry: FileEntry) -> dict[str, object]:
+    chunks = [{"digest": each.digest, "size_bytes": each.size_bytes} for each in entry.chunks]
+    plain: dict[str, object] = {"path": entry.path, "mode": entry.mode, "chunks": chunks}
+    return {**plain, "link": entry.link} if entry.link is not None else plain
+
+
+class _Reader:
+    """Reads files, and keeps what may be another the next moment."""
+
+    def __init__(self, root: Path, now_ns: int) -> None:
+        self._root = root
+        self._now_ns = now_ns
+        self._room_bytes = HELD_BYTES
+        self.held: dict[str, bytes] = {}
+
+    def read(self, path: str, found: os.stat_result) -> FileEntry:
+        """Read a file; one that changes meanwhile is read again, its last state counts."""
+        full = f"{self._root}/{path}"
+        is_held = is_racy(found, self._now_ns) and found.st_size <= min(
+            CHUNK_BYTES, self._room_bytes
+        )
+        for _ in range(READ_TRIES):
+            held: dict[str, bytes] = {}
+            before = _stat(full)
+            chunks = file_chunks(full, held if is_held else None)
+            if before == _stat(full):
+                break
+        self._room_bytes -= sum(len(data) for data in held.values())
+        self.held.update(held)
+        return FileEntry(path, found.st_mode & 0o777, chunks)
+
+
+def _stat(path: str) -> tuple[int, int, int] | None:
     try:
-        with os.scandir(folder) as found:
-            entries = list(found)
-    except OSError as exc:
-        raise BundleError(f"{above or folder} cannot be read: {exc.strerror}") from exc
-    for entry in entries:
-        path = above + entry.name
-        is_dir = entry.is_dir(follow_symlinks=False)
-        if rules.is_ignored(path, is_dir=is_dir):
-            continue
-        if is_dir:
-            yield from _walk(entry.path, path + "/", rules)
-        elif entry.is_file():  # what a link points at travels as a file
-            with contextlib.suppress(FileNotFoundError):  # gone since the folder was read
-                yield path, entry.stat()
+        found = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ino
 
 
-def file_chunks(path: str) -> tuple[Chunk, ...]:
+def file_chunks(path: str, held: dict[str, bytes] | None = None) -> tuple[Chunk, ...]:
     """Read a file and name its parts by their digests.
+
+    Parameters
+    ----------
+    path : str
+    held : dict, optional
+        Takes the parts themselves.
 
     Raises
     ------
@@ -159,6 +217,8 @@ def file_chunks(path: str) -> tuple[Chunk, ...]:
         with Path(path).open("rb") as file:
             while data := file.read(CHUNK_BYTES):
                 chunks.append(Chunk(hashlib.sha256(data).hexdigest(), len(data)))
+                if held is not None:
+                    held[chunks[-1].digest] = data
     except OSError as exc:
         raise BundleError(f"{Path(path).name} cannot be read: {exc.strerror}") from exc
     return tuple(chunks)

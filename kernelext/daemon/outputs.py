@@ -137,6 +137,8 @@ class _Search:
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
         if stat.S_ISDIR(found.st_mode) and path.count("/") < MAX_DEPTH:
             self.look_into(os.open(name, OPEN_FOLDER, dir_fd=folder), path)
+        elif self._is_sent_link(folder, name, path, found):
+            return
         elif not stat.S_ISREG(found.st_mode):
             self.left.append((path, _oddity(found.st_mode)))
         elif not self._placed.is_untouched(path, found):
@@ -146,6 +148,11 @@ class _Search:
             before = self._sent.get(path)
             if before is None or before.chunks != entry.chunks:
                 self.files.append(entry)
+
+    def _is_sent_link(self, folder: int, name: str, path: str, found: os.stat_result) -> bool:
+        if not stat.S_ISLNK(found.st_mode) or path not in self._sent:
+            return False
+        return self._sent[path].link == os.readlink(name, dir_fd=folder)
 
 
 def _oddity(mode: int) -> str:
