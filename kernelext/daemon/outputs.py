@@ -80,9 +80,12 @@ def changed_files(
 
 
 def open_folder(directory: Path, path: str) -> int:
-    """Open a folder below a directory without following any link."""
+    """Open a folder below a directory without following any link or leaving it."""
+    parts = path.split("/")
+    if ".." in parts:
+        raise OSError(errno.EINVAL, "it leaves the directory")
     fd = os.open(directory, OPEN_FOLDER)
-    for part in path.split("/"):
+    for part in parts:
         try:
             below = os.open(part, OPEN_FOLDER, dir_fd=fd)
         finally:
@@ -100,7 +103,7 @@ def read_piece(work: Path, path: str, offset: int, size_bytes: int) -> bytes:
         When there is no regular file of that name.
     """
     folder, _, name = path.rpartition("/")
-    parent = open_folder(work, f"{PROJECT_DIR}/{folder}")
+    parent = open_folder(work, f"{PROJECT_DIR}/{folder}".rstrip("/"))
     try:
         fd = os.open(name, OPEN_FILE, dir_fd=parent)
     finally:

@@ -21,6 +21,15 @@ WRITE = (
 )
 
 
+END_CONNECTIONS = """
+ended=
+for each in /proc/[0-9]*; do
+    if grep -qs '^sshd: .*@' $each/cmdline; then kill ${each#/proc/} && ended=1; fi
+done
+test $ended
+"""
+
+
 def write(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
@@ -274,7 +283,7 @@ def test_files_come_home_over_a_cut(
 
     def cut() -> None:
         wait_until(lambda: any((project / "data").glob("output/*")), "the first file")
-        host.exec("pkill", "-f", "^sshd: .*@")
+        host.exec("sh", "-c", END_CONNECTIONS)
 
     thread = threading.Thread(target=cut)
     thread.start()
