@@ -19,6 +19,7 @@ from kernelext.models import (
     INPUT_FOLDER,
     INPUTS_DIR,
     JOURNAL_NAME,
+    OUTPUT_FOLDERS,
     PROJECT_DIR,
     VALUES_DIR,
     Chunk,
@@ -52,13 +53,7 @@ def place_inputs(work: Path, refs: Iterable[ValueRef], blobs: BlobStore, uid: in
             _own(uid, target)
 
 
-def place_project(
-    work: Path,
-    manifest: Chunk,
-    blobs: BlobStore,
-    uid: int | None,
-    collect: tuple[str, ...] = (),
-) -> Placed:
+def place_project(work: Path, manifest: Chunk, blobs: BlobStore, uid: int | None) -> Placed:
     """Place the project's files; what lies under `data/input` cannot be written.
 
     Parameters
@@ -68,8 +63,6 @@ def place_project(
     blobs : BlobStore
     uid : int or None
         The cell's user, who gets all but `data/input`.
-    collect : tuple of str
-        Folders whose changed files are looked for later.
 
     Raises
     ------
@@ -77,7 +70,7 @@ def place_project(
         When a path of the manifest leaves the project.
     """
     folders = _Folders(f"{work}/{PROJECT_DIR}", uid)
-    below = tuple(f"{folder}/" for folder in collect)
+    below = tuple(f"{folder}/" for folder in OUTPUT_FOLDERS)
     stamps = {}
     links = []
     for entry in project_files(manifest, blobs):

@@ -9,6 +9,7 @@ import shutil
 import stat
 import threading
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 from kernelext.bundle import Baseline, Snapshot, file_chunks
@@ -40,9 +41,12 @@ class Homecoming:
         self._root = os.path.realpath(baseline.root)
         self._order = {fold: index for index, fold in enumerate(folds)}
         self._snapshot = snapshot
-        self._sent = snapshot.below(baseline.folders) if snapshot else {}
         self._holders: dict[str, tuple[str, Chunks]] = {}
         self._lock = threading.Lock()
+
+    @cached_property
+    def _sent(self) -> dict[str, FileEntry]:
+        return self._snapshot.below(self._baseline.folders) if self._snapshot else {}
 
     def objection(self, path: str) -> str | None:
         """Say why a path of a host is not written to."""
