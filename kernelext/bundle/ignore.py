@@ -8,6 +8,7 @@ import pathspec
 
 from kernelext.bundle.dockerignore import DockerRules, docker_rules
 from kernelext.bundle.gitignore import GitRules, git_rules
+from kernelext.errors import BundleError
 
 DOCKER_NAME = ".dockerignore"
 GIT_NAME = ".gitignore"
@@ -65,7 +66,7 @@ class IgnoreRules:
         docker = root / DOCKER_NAME
         if docker.is_file():
             self.file_name = DOCKER_NAME
-            self.top = docker_rules(docker.read_text(encoding="utf-8", errors="replace"))
+            self.top = docker_rules(_read(docker))
         else:
             self.top = git_rules(root)
 
@@ -87,6 +88,13 @@ class IgnoreRules:
         if never_travels(path, is_dir=is_dir):
             return True
         return self.of_folder(path.rpartition("/")[0]).is_ignored(path, is_dir=is_dir)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError as exc:
+        raise BundleError(f"{path.name} cannot be read: {exc.strerror}") from exc
 
 
 def never_travels(path: str, *, is_dir: bool) -> bool:

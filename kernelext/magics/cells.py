@@ -31,6 +31,7 @@ class CellMagics:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._context = Context(Path.cwd())
+        self._said: set[str] = set()
 
     def close(self) -> None:
         """End the connections."""
@@ -52,7 +53,7 @@ class CellMagics:
             return
         run = self._prepare(options, line, code)
         run_interruptible(run, Replay(self._shell, run))
-        say_files(run)
+        say_files(run, self._said)
         result = run.results["0"]
         error = fold_error(result, run.plan.limits)
         if error is not None:
@@ -66,7 +67,7 @@ class CellMagics:
             return
         run = self._prepare(options, line, code)
         run_interruptible(run, FoldGrid(run))
-        say_files(run)
+        say_files(run, self._said)
         bind_folds(self._shell, run)
         _raise_first(run)
 

@@ -103,10 +103,8 @@ class Run:
 
     @property
     def file_notes(self) -> list[str]:
-        """What the user has to know of files that stayed or came home, a sentence each."""
-        left = self.plan.snapshot.left if self.plan.snapshot else ()
-        stayed = [f"{path} did not travel: {reason}" for path, reason in left]
-        return stayed + (self._homecoming.notes.sentences() if self._homecoming else [])
+        """What the user has to know of files that came home, a sentence each."""
+        return self._homecoming.notes.sentences() if self._homecoming else []
 
     @property
     def unreachable(self) -> list[str]:

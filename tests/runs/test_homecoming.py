@@ -37,7 +37,7 @@ class Home:
     def bring(self, name: str, text: str, fold: str = "0", mode: int = 0o644) -> None:
         staged = self.staging / "one"
         staged.write_text(text)
-        self.homecoming.place(entry(f"data/output/{name}", text, mode), staged, fold, "host01")
+        self.homecoming.place(entry(f"data/output/{name}", text, mode), staged, fold)
 
     def has(self) -> dict[str, str]:
         return {path.name: path.read_text() for path in self.out.iterdir()}
@@ -88,6 +88,11 @@ def test_link_below_the_output_folder_is_followed(tmp_path: Path) -> None:
     (home.out / "one").mkdir()
     (home.out / "latest").symlink_to("one")
     assert home.homecoming.objection("data/output/latest/a") is None
+
+
+def test_name_that_is_none_here_is_refused(tmp_path: Path) -> None:
+    objection = Home(tmp_path).homecoming.objection("data/output/\ud800")
+    assert objection == "its name cannot be written here"
 
 
 def test_changes_with_odd_digests_or_sizes_are_no_changes() -> None:
