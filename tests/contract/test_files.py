@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from pathlib import Path
 
 import pytest
 
 from kernelext.history import History, history_path
-from kernelext.models import CHUNK_BYTES
+from kernelext.link.local import local_state_dir
+from kernelext.models import CHUNK_BYTES, RunState
 
 from ..lab.host import Host
 from .conftest import wait_until
 from .interrupts import CtrlC, printed
 from .notebook import Notebook
+from .test_daemon_restart import daemon_pid
 
 WRITE = (
     "import pathlib\nout = pathlib.Path('data/output')\nout.mkdir(parents=True, exist_ok=True)\n"
@@ -24,7 +27,7 @@ WRITE = (
 END_CONNECTIONS = """
 ended=
 for each in /proc/[0-9]*; do
-    if grep -qs '^sshd: .*@' $each/cmdline; then kill ${each#/proc/} && ended=1; fi
+    if grep -qs '^sshd: [a-z]' $each/cmdline; then kill ${each#/proc/} && ended=1; fi
 done
 test $ended
 """
@@ -291,3 +294,22 @@ def test_files_come_home_over_a_cut(
     thread.join()
     assert {path.stat().st_size for path in (project / "data" / "output").iterdir()} == {1_000_000}
     assert len(names(project)) == 40
+
+
+def test_files_are_found_by_a_daemon_that_did_not_place_them(project: Path, data_dir: Path) -> None:
+    write(project / "data" / "output" / "same", "unchanged")
+    state_dir = local_state_dir(data_dir)
+
+    def kill() -> bool:
+        has_begun = printed("begun")()
+        if has_begun:
+            os.kill(daemon_pid(state_dir), signal.SIGKILL)
+        return has_begun
+
+    with Notebook() as notebook:
+        notebook.check("%%remote local\nx = 1")
+        with CtrlC(kill):
+            notebook.check(f"%%remote local\n{WAIT}{WRITE}(out / 'new').write_text('1')")
+        with History.open(history_path(os.environ)) as history:
+            assert history.run("last").state is RunState.DONE
+    assert (read(project, "new"), read(project, "same")) == ("1", "unchanged")
