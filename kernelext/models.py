@@ -164,17 +164,22 @@ class Chunk:
 
 @dataclass(frozen=True)
 class FileEntry:
-    """One file of the project: its path (POSIX, relative), permission bits and chunks."""
+    """One file of the project: its path (POSIX, relative), permission bits and chunks.
+
+    One with a `link` is a symbolic link to a folder of the project, relative to its own.
+    """
 
     path: str
     mode: int
     chunks: tuple[Chunk, ...]
+    link: str | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> FileEntry:
         """Read the JSON form."""
         chunks = tuple(Chunk.from_json(c) for c in data["chunks"])
-        return cls(str(data["path"]), _count(data["mode"], 0o10000), chunks)
+        link, mode = data.get("link"), _count(data["mode"], 0o10000)
+        return cls(str(data["path"]), mode, chunks, str(link) if link else None)
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import fnmatch
-import functools
 from pathlib import Path
 
 import pathspec
 
-from kernelext.bundle.credentials import SECRET_FOLDERS, is_secret_path
+from kernelext.bundle.dockerignore import DockerRules, docker_rules
+from kernelext.bundle.gitignore import GitRules, git_rules
+from kernelext.errors import BundleError
 
-RULE_FILES = (".dockerignore", ".gitignore")  # the first that is there counts
+DOCKER_NAME = ".dockerignore"
+GIT_NAME = ".gitignore"
+# A folder with one of these is an environment or a cache, whatever its name is.
+MARKS = frozenset({"pyvenv.cfg", "conda-meta", "CACHEDIR.TAG"})
 ALWAYS = (
-    ".git/",
+    ".git",
     ".hg/",
     ".svn/",
     ".venv/",
@@ -27,10 +30,13 @@ ALWAYS = (
     "node_modules/",
     ".DS_Store",
 )
+_ALWAYS = pathspec.GitIgnoreSpec.from_lines(ALWAYS)
+
+Rules = DockerRules | GitRules
 
 
 class IgnoreRules:
-    """The rules of one project.
+    """The rules of one project: its `.dockerignore`, else the `.gitignore` files as Git has them.
 
     Parameters
     ----------
@@ -40,68 +46,61 @@ class IgnoreRules:
     ----------
     file_name : str
         Of the file that holds them, or that would.
-    links : dict of str to str
-        Files that are links to what looks like a secret, and where that lies.
+    top : DockerRules or GitRules
+        Those that hold in the root. Equal rules are the same object.
     """
 
     def __init__(self, root: Path) -> None:
-        lines: list[str] = []
-        self.file_name = RULE_FILES[-1]
-        self.links: dict[str, str] = {}
-        for name in RULE_FILES:
-            path = root / name
-            if path.is_file():
-                lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-                self.file_name = name
-                break
-        self._lines = [line for line in lines if line]  # as the patterns are counted
-        self._own, self._decided = _compile(tuple(self._lines))
+        self._root = str(root)
+        self.file_name = GIT_NAME
+        self.top: Rules
+        docker = root / DOCKER_NAME
+        if docker.is_file():
+            self.file_name = DOCKER_NAME
+            self.top = docker_rules(_read(docker))
+        else:
+            self.top = git_rules(root)
+
+    def enter(self, rules: Rules, folder: str) -> Rules:
+        """Return the rules that hold in a folder which has a `.gitignore` of its own."""
+        return rules.enter(folder, self._root) if isinstance(rules, GitRules) else rules
+
+    def of_folder(self, folder: str) -> Rules:
+        """Return the rules that hold in a folder, POSIX and relative to the root."""
+        rules, path = self.top, ""
+        for part in folder.split("/") if folder else ():
+            path = f"{path}/{part}" if path else part
+            if Path(self._root, path, GIT_NAME).is_file():
+                rules = self.enter(rules, path)
+        return rules
 
     def is_ignored(self, path: str, *, is_dir: bool) -> bool:
-        """Whether a path, POSIX and relative to the root, stays at home."""
-        asked = path + "/" if is_dir else path
-        if asked not in self._decided:
-            self._decided[asked] = _ALWAYS.match_file(asked) or self._own.match_file(asked)
-        return self._decided[asked]
+        """Whether a path, POSIX and relative to the root, stays at home by its own name."""
+        if never_travels(path, is_dir=is_dir):
+            return True
+        return self.of_folder(path.rpartition("/")[0]).is_ignored(path, is_dir=is_dir)
 
-    def reason(self, path: str, *, is_dir: bool) -> str:
-        """Say why a path that is ignored stays at home: by which rule of which file."""
-        asked = path + "/" if is_dir else path
-        if _ALWAYS.match_file(asked):
+    def reason(self, path: str) -> str:
+        """Say why a path stays at home; a folder's ends with a slash."""
+        if _ALWAYS.match_file(path):
             return "never travels"
-        line = self._deciding_line(asked)
-        return f"{line} in {self.file_name}"
+        line = self.deciding_line(path)
+        return f"{line} in {self.file_name}" if line else "an environment or a cache"
 
-    def note_link(self, path: str, target: str) -> None:
-        """Remember a link if what it leads to looks like a secret: a clone may hold such links."""
-        if is_secret_path(target):
-            self.links[path] = f"links to {target}"
-
-    def is_secret(self, path: str) -> bool:
-        """Whether a file looks like a secret by its name, or by that of what it links to."""
-        return is_secret_path(path) or path in self.links
-
-    def is_allowed(self, path: str) -> bool:
-        """Whether a rule ``!name`` sends a file that looks like a secret.
-
-        A rule that sends a whole folder does not count: it was not written for the secret.
-        """
-        line = self._deciding_line(path)
-        named = line.strip().rstrip("/").rpartition("/")[2].removeprefix("!")
-        if not line.startswith("!") or named.strip("*?") == "":
-            return False
-        *folders, name = path.split("/")
-        return any(fnmatch.fnmatch(part, named) for part in (name, *SECRET_FOLDERS & {*folders}))
-
-    def _deciding_line(self, asked: str) -> str:
-        index = self._own.check_file(asked).index
-        return "" if index is None else self._lines[index]
+    def deciding_line(self, path: str) -> str | None:
+        """Return the rule that decides about a path, of which a folder's ends with a slash."""
+        plain = path.rstrip("/")
+        rules = self.of_folder(plain.rpartition("/")[0])
+        return rules.deciding_line(path if isinstance(rules, GitRules) else plain)
 
 
-_ALWAYS = pathspec.GitIgnoreSpec.from_lines(ALWAYS)
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError as exc:
+        raise BundleError(f"{path.name} cannot be read: {exc.strerror}") from exc
 
 
-@functools.lru_cache(maxsize=4)
-def _compile(lines: tuple[str, ...]) -> tuple[pathspec.GitIgnoreSpec, dict[str, bool]]:
-    """Compile rules; with them comes what they have decided before: matching takes 25 us a path."""
-    return pathspec.GitIgnoreSpec.from_lines(lines), {}
+def never_travels(path: str, *, is_dir: bool) -> bool:
+    """Whether a path stays at home whatever the project's rules say."""
+    return _ALWAYS.match_file(path + "/" if is_dir else path)

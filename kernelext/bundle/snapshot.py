@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import cached_property, partial
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from kernelext.bundle.credentials import SCANNED_BYTES, secret_in
+from kernelext.bundle.disclosure import refuse_secrets
 from kernelext.bundle.ignore import IgnoreRules
-from kernelext.bundle.statcache import StatCache
-from kernelext.errors import BundleError, ProjectTooLarge, SecretsFound
-from kernelext.models import CHUNK_BYTES, Chunk, FileEntry, to_json
+from kernelext.bundle.statcache import StatCache, is_racy
+from kernelext.errors import BundleError, ProjectTooLarge
+from kernelext.models import CHUNK_BYTES, Chunk, FileEntry
+
+READ_TRIES = 3
+HELD_BYTES = 16 * 1024 * 1024  # of files that were just changed, and may be again
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,16 @@ class Snapshot:
     manifest : bytes
         The same as JSON: what the daemon reads.
     manifest_chunk : Chunk
+    left : tuple of (str, str)
+        Paths that stay at home although no rule says so, and why.
     """
 
     root: Path
     files: tuple[FileEntry, ...]
     manifest: bytes
     manifest_chunk: Chunk
+    left: tuple[tuple[str, str], ...] = ()
+    _held: Mapping[str, bytes] = field(default_factory=dict)
 
     def read(self, digest: str) -> bytes:
         """Read one part.
@@ -47,18 +54,11 @@ class Snapshot:
         """
         if digest == self.manifest_chunk.digest:
             return self.manifest
+        if digest in self._held:
+            return self._held[digest]
         if digest not in self._places:
             raise BundleError(f"no file of the project holds {digest[:12]}")
         return self._read_chunk(*self._places[digest])
-
-    def holds(self, chunk: Chunk) -> bool:
-        """Whether some file has this part."""
-        return chunk.digest in self._places
-
-    def below(self, folders: Iterable[str]) -> dict[str, FileEntry]:
-        """Return the files below some folders, by path."""
-        heads = tuple(f"{folder}/" for folder in folders)
-        return {entry.path: entry for entry in self.files if entry.path.startswith(heads)}
 
     @cached_property
     def file_sizes(self) -> dict[str, int]:
@@ -69,6 +69,22 @@ class Snapshot:
     def size_bytes(self) -> int:
         """Bytes of all files."""
         return sum(self.file_sizes.values())
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Sizes of all parts by digest, that of the manifest too."""
+        sizes = {chunk.digest: chunk.size_bytes for entry in self.files for chunk in entry.chunks}
+        sizes[self.manifest_chunk.digest] = self.manifest_chunk.size_bytes
+        return sizes
+
+    def holds(self, chunk: Chunk) -> bool:
+        """Whether some file has this part."""
+        return chunk.digest in self._places
+
+    def below(self, folders: Iterable[str]) -> dict[str, FileEntry]:
+        """Return the files below some folders, by path."""
+        heads = tuple(f"{folder}/" for folder in folders)
+        return {entry.path: entry for entry in self.files if entry.path.startswith(heads)}
 
     @cached_property
     def _places(self) -> dict[str, tuple[FileEntry, Chunk, int]]:
@@ -89,7 +105,10 @@ class Snapshot:
         except OSError as exc:
             raise BundleError(f"{entry.path} cannot be read: {exc.strerror}") from exc
         if hashlib.sha256(data).hexdigest() != chunk.digest:
-            raise BundleError(f"{entry.path} changed while it was being sent; run the cell again")
+            raise BundleError(
+                f"{entry.path} changed while it was being sent; run the cell again, or name it in"
+                f" {IgnoreRules(self.root).file_name} if it changes all the time"
+            )
         return data
 
 
@@ -98,8 +117,7 @@ def take_snapshot(
     cache: StatCache,
     now_ns: int,
     limit_bytes: int,
-    notebook: Path | None = None,
-    private: Path | None = None,
+    at_home: Iterable[Path] = (),
 ) -> Snapshot:
     """Look at every file of the project.
 
@@ -111,10 +129,8 @@ def take_snapshot(
         The time, nanoseconds since 1970.
     limit_bytes : int
         More than this does not travel.
-    notebook : Path, optional
-        Stays at home: it is saved again with every output, and no cell needs it.
-    private : Path, optional
-        Stays at home too: the user's own settings, which may hold secrets.
+    at_home : iterable of Path
+        Files that stay, whatever the rules say.
 
     Raises
     ------
@@ -125,104 +141,99 @@ def take_snapshot(
     BundleError
         When a file cannot be read.
     """
-    rules = IgnoreRules(root)
-    found = list_files(root, rules, (notebook, private))
-    total = sum(stat.st_size for _, stat in found)
-    if total > limit_bytes:
+    root = Path(os.path.realpath(root))
+    project, rules = cache.project(str(root)), IgnoreRules(root)
+    found = project.tree.walk(rules)
+    own = {path.relative_to(root).as_posix() for path in at_home if root in path.parents}
+    if own:
+        found = [each for each in found if each[0] not in own]
+    if sum(stat.st_size for _, stat in found) > limit_bytes:
         raise ProjectTooLarge({path: stat.st_size for path, stat in found})
-    refuse_secrets(
-        {path: rules.links.get(path, "") for path, _ in found if rules.is_secret(path)}, rules
-    )
-    parts = []
-    for path, stat in found:
-        full = f"{root}/{path}"
-        read = partial(file_chunks, full, cache.secrets)
-        chunks = cache.chunks(full, stat, now_ns, read)
-        parts.append((path, stat.st_mode & 0o777, chunks))
-    if cache.secrets:
-        held = {path: cache.secrets.get(each[0].digest) for path, _, each in parts if each}
+    suspects = project.tree.suspects
+    refuse_secrets({path: suspects[path] for path in suspects if path not in own}, rules)
+    reader = _Reader(root, now_ns, project.secrets)
+    entries = project.entries(found)
+    files: list[FileEntry] = []
+    for entry, (path, stat) in zip(entries, found, strict=True):
+        if entry is None:
+            entry = reader.read(path, stat)
+            project.keep(stat, now_ns, entry)
+        files.append(entry)
+    if project.secrets:
+        held = {
+            each.path: project.secrets.get(each.chunks[0].digest) for each in files if each.chunks
+        }
         refuse_secrets({path: f"holds {what}" for path, what in held.items() if what}, rules)
-    return cache.made_of(parts, str(root), lambda: _snapshot(root, parts))
+    files += [FileEntry(path, 0o777, (), link) for path, link in project.tree.links.items()]
+    left = tuple(project.tree.left)
+    return project.made_of((files, left), lambda: _snapshot(root, files, left, reader.held))
 
 
-def list_files(
+def _snapshot(
     root: Path,
-    rules: IgnoreRules,
-    at_home: Iterable[Path | None] = (),
-    stays: dict[str, str] | None = None,
-) -> list[tuple[str, os.stat_result]]:
-    """List the files that travel, in the order of their paths.
-
-    Parameters
-    ----------
-    at_home : iterable of Path or None
-        Files that stay, whatever the rules say.
-    stays : dict of str to str, optional
-        Told of every file and folder that a rule keeps at home, and why.
-    """
-    own = {path.relative_to(root).as_posix() for path in at_home if path and root in path.parents}
-    walked = (each for each in _walk(str(root), "", rules, stays) if each[0] not in own)
-    return sorted(walked, key=lambda each: each[0])
-
-
-def refuse_secrets(suspects: dict[str, str], rules: IgnoreRules) -> None:
-    """Raise for files that look like secrets and are not allowed by name.
-
-    Parameters
-    ----------
-    suspects : dict of str to str
-        What each holds or links to; empty where only its name says so.
-
-    Raises
-    ------
-    SecretsFound
-    """
-    found = {path: what for path, what in suspects.items() if not rules.is_allowed(path)}
-    if found:
-        raise SecretsFound(found, rules.file_name)
-
-
-def _snapshot(root: Path, parts: list[tuple[str, int, tuple[Chunk, ...]]]) -> Snapshot:
-    files = tuple(FileEntry(*part) for part in parts)
-    manifest = json.dumps(to_json(files), separators=(",", ":")).encode()
+    files: list[FileEntry],
+    left: tuple[tuple[str, str], ...],
+    held: Mapping[str, bytes],
+) -> Snapshot:
+    files = sorted(files, key=lambda entry: entry.path)
+    manifest = json.dumps([_plain(entry) for entry in files], separators=(",", ":")).encode()
     chunk = Chunk(hashlib.sha256(manifest).hexdigest(), len(manifest))
-    return Snapshot(root, files, manifest, chunk)
+    return Snapshot(root, tuple(files), manifest, chunk, left, held)
 
 
-def _walk(
-    folder: str, above: str, rules: IgnoreRules, stays: dict[str, str] | None = None
-) -> Iterator[tuple[str, os.stat_result]]:
-    # Strings: pathlib takes ten times as long as the system, and there may be many files.
+def _plain(entry: FileEntry) -> dict[str, object]:
+    chunks = [{"digest": each.digest, "size_bytes": each.size_bytes} for each in entry.chunks]
+    plain: dict[str, object] = {"path": entry.path, "mode": entry.mode, "chunks": chunks}
+    return {**plain, "link": entry.link} if entry.link is not None else plain
+
+
+class _Reader:
+    """Reads files, and keeps what may be another the next moment."""
+
+    def __init__(self, root: Path, now_ns: int, secrets: dict[str, str]) -> None:
+        self._root = root
+        self._now_ns = now_ns
+        self._secrets = secrets
+        self._room_bytes = HELD_BYTES
+        self.held: dict[str, bytes] = {}
+
+    def read(self, path: str, found: os.stat_result) -> FileEntry:
+        """Read a file; one that changes meanwhile is read again, its last state counts."""
+        full = f"{self._root}/{path}"
+        is_held = is_racy(found, self._now_ns) and found.st_size <= min(
+            CHUNK_BYTES, self._room_bytes
+        )
+        for _ in range(READ_TRIES):
+            held: dict[str, bytes] = {}
+            before = _stat(full)
+            chunks = file_chunks(full, held if is_held else None, self._secrets)
+            if before == _stat(full):
+                break
+        self._room_bytes -= sum(len(data) for data in held.values())
+        self.held.update(held)
+        return FileEntry(path, found.st_mode & 0o777, chunks)
+
+
+def _stat(path: str) -> tuple[int, int, int] | None:
     try:
-        with os.scandir(folder) as found:
-            entries = list(found)
-    except OSError as exc:
-        raise BundleError(f"{above or folder} cannot be read: {exc.strerror}") from exc
-    for entry in entries:
-        path = above + entry.name
-        is_dir = entry.is_dir(follow_symlinks=False)
-        if rules.is_ignored(path, is_dir=is_dir):
-            if stays is not None:
-                stays[path + "/" * is_dir] = rules.reason(path, is_dir=is_dir)
-            continue
-        if is_dir:
-            yield from _walk(entry.path, path + "/", rules, stays)
-        elif entry.is_file():
-            if entry.is_symlink():
-                rules.note_link(path, os.path.realpath(entry.path))
-            # What a link points at travels as a file.
-            with contextlib.suppress(FileNotFoundError):  # gone since the folder was read
-                yield path, entry.stat()
+        found = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ino
 
 
-def file_chunks(path: str, secrets: dict[str, str] | None = None) -> tuple[Chunk, ...]:
+def file_chunks(
+    path: str, held: dict[str, bytes] | None = None, secrets: dict[str, str] | None = None
+) -> tuple[Chunk, ...]:
     """Read a file and name its parts by their digests.
 
     Parameters
     ----------
     path : str
+    held : dict, optional
+        Takes the parts themselves.
     secrets : dict, optional
-        Gets what a small file holds that looks like a secret, by its digest.
+        Takes what a small file holds that looks like a secret, by its digest.
 
     Raises
     ------
@@ -233,10 +244,16 @@ def file_chunks(path: str, secrets: dict[str, str] | None = None) -> tuple[Chunk
         with Path(path).open("rb") as file:
             while data := file.read(CHUNK_BYTES):
                 chunks.append(Chunk(hashlib.sha256(data).hexdigest(), len(data)))
-                is_small = len(chunks) == 1 and len(data) <= SCANNED_BYTES
-                what = secret_in(data) if is_small and secrets is not None else None
-                if what and secrets is not None:
-                    secrets[chunks[0].digest] = what
+                if held is not None:
+                    held[chunks[-1].digest] = data
+                if secrets is not None and len(chunks) == 1 and len(data) <= SCANNED_BYTES:
+                    _note_secret(chunks[0].digest, data, secrets)
     except OSError as exc:
         raise BundleError(f"{Path(path).name} cannot be read: {exc.strerror}") from exc
     return tuple(chunks)
+
+
+def _note_secret(digest: str, data: bytes, secrets: dict[str, str]) -> None:
+    what = secret_in(data)
+    if what:
+        secrets[digest] = what

@@ -1,68 +1,98 @@
 """Remembers digests of files by what `stat` says of them.
 
-An entry holds for as long as path, size, mtime, ctime and inode are the same. A file that
-was changed within `RACY_NS` before it was read may change again without a new mtime, so
+An entry holds for as long as path, size, mtime, ctime, inode and mode are the same. A file
+that was changed within `RACY_NS` before it was read may change again without a new mtime, so
 it is read again the next time (Git's racy-entry rule).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from kernelext.models import Chunk
+from kernelext.bundle.tree import Tree
+from kernelext.models import FileEntry
 
 RACY_NS = 2_000_000_000  # the coarsest mtime in use, FAT's, is two seconds
 
-Key = tuple[str, int, int, int, int]
+Key = tuple[int, int, int, int, int]
 T = TypeVar("T")
 
 
 @dataclass
-class StatCache:
-    """Chunks of files by path and stat, for the life of a process.
+class ProjectCache:
+    """What is known of one project.
 
     Attributes
     ----------
+    tree : Tree
     secrets : dict of str to str
-        What secret a chunk that was read holds, by its digest; most hold none.
+        What files hold that looks like a secret, by the digest of their first part.
     """
 
-    _known: dict[Key, tuple[Chunk, ...]] = field(default_factory=dict)
-    _made: dict[str, tuple[object, Any]] = field(default_factory=dict)
+    tree: Tree
     secrets: dict[str, str] = field(default_factory=dict)
+    _known: dict[str, tuple[Key, FileEntry]] = field(default_factory=dict)
+    _made: tuple[object, Any] = (None, None)
 
-    def chunks(
-        self,
-        path: str,
-        found: os.stat_result,
-        now_ns: int,
-        read: Callable[[], tuple[Chunk, ...]],
-    ) -> tuple[Chunk, ...]:
-        """Return a file's chunks, by `read` when they are not known for sure.
+    def entries(self, found: Iterable[tuple[str, os.stat_result]]) -> list[FileEntry | None]:
+        """Return what is known for sure of files, None for each that has to be read."""
+        known = self._known
+        entries: list[FileEntry | None] = []
+        for path, stat in found:
+            hit = known.get(path)
+            entries.append(hit[1] if hit is not None and hit[0] == _key(stat) else None)
+        return entries
+
+    def keep(self, found: os.stat_result, now_ns: int, entry: FileEntry) -> None:
+        """Keep what was read of a file, if it cannot have changed unseen.
 
         Parameters
         ----------
-        path : str
         found : os.stat_result
-            Taken before the file is read.
+            Taken before the file was read.
         now_ns : int
-            The time, nanoseconds since 1970.
-        read : callable
+            The time, nanoseconds since 1970, before that.
+        entry : FileEntry
         """
-        key = (path, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
-        if key not in self._known:
-            chunks = read()
-            if now_ns - max(found.st_mtime_ns, found.st_ctime_ns) < RACY_NS:
-                return chunks
-            self._known[key] = chunks
-        return self._known[key]
+        if is_racy(found, now_ns):
+            self._known.pop(entry.path, None)
+        else:
+            self._known[entry.path] = _key(found), entry
 
-    def made_of(self, parts: object, name: str, make: Callable[[], T]) -> T:
-        """Return what `make` gave the last time under this name, if it was of equal parts."""
-        if name not in self._made or self._made[name][0] != parts:
-            self._made[name] = parts, make()
-        found: T = self._made[name][1]
-        return found
+    def made_of(self, parts: object, make: Callable[[], T]) -> T:
+        """Return what `make` gave the last time, if it was of equal parts."""
+        if self._made[0] != parts:
+            self._made = parts, make()
+        made: T = self._made[1]
+        return made
+
+
+@dataclass
+class StatCache:
+    """The projects that this process has seen."""
+
+    _projects: dict[str, ProjectCache] = field(default_factory=dict)
+
+    def project(self, root: str) -> ProjectCache:
+        """Return what is known of a project, nothing at first."""
+        if root not in self._projects:
+            self._projects[root] = ProjectCache(Tree(root))
+        return self._projects[root]
+
+
+def is_racy(found: os.stat_result, now_ns: int) -> bool:
+    """Whether a file may change again without a new mtime."""
+    return now_ns - max(found.st_mtime_ns, found.st_ctime_ns) < RACY_NS
+
+
+def _key(found: os.stat_result) -> Key:
+    return (
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+        found.st_ino,
+        found.st_mode,
+    )

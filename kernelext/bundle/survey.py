@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kernelext.bundle.credentials import SCANNED_BYTES, secret_in
+from kernelext.bundle.disclosure import refuse_secrets
 from kernelext.bundle.ignore import IgnoreRules
-from kernelext.bundle.snapshot import list_files, refuse_secrets
+from kernelext.bundle.tree import Tree
 from kernelext.errors import BundleError, SecretsFound
 
 
@@ -31,13 +32,13 @@ class Survey:
     refusal: SecretsFound | None
 
 
-def survey_project(root: Path, at_home: Iterable[Path | None] = ()) -> Survey:
+def survey_project(root: Path, at_home: Iterable[Path] = ()) -> Survey:
     """Look at a project.
 
     Parameters
     ----------
     root : Path
-    at_home : iterable of Path or None
+    at_home : iterable of Path
         Files that stay, whatever the rules say.
 
     Raises
@@ -45,19 +46,16 @@ def survey_project(root: Path, at_home: Iterable[Path | None] = ()) -> Survey:
     BundleError
         When a folder or a file cannot be read.
     """
-    rules, own = IgnoreRules(root), [path for path in at_home if path]
-    stays = {
-        each.relative_to(root).as_posix(): "never travels"
-        for each in own
-        if each.exists() and root in each.parents
-    }
-    sizes = {path: stat.st_size for path, stat in list_files(root, rules, own, stays)}
+    root, rules = root.resolve(), IgnoreRules(root)
+    tree = Tree(str(root))
+    walked = tree.walk(rules)
+    own = {path.relative_to(root).as_posix() for path in at_home if root in path.parents}
+    stays = {path: "never travels" for path in sorted(own) if (root / path).exists()}
+    stays |= {path: rules.reason(path) for path in sorted(tree.stays)}
+    sizes = {path: stat.st_size for path, stat in sorted(walked) if path not in own}
     held = {path: _held_by(root / path, path, size) for path, size in sizes.items()}
-    found = {
-        path: rules.links.get(path, f"holds {what}" if what else "")
-        for path, what in held.items()
-        if what or rules.is_secret(path)
-    }
+    found = {path: f"holds {what}" for path, what in held.items() if what}
+    found |= {path: where for path, where in tree.suspects.items() if path not in own}
     try:
         refuse_secrets(found, rules)
     except SecretsFound as refusal:

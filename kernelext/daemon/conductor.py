@@ -17,10 +17,11 @@ from kernelext.daemon.capacity import Share
 from kernelext.daemon.engine import ContainerPlan, ContainerStatus, Engine
 from kernelext.daemon.outputs import changed_files
 from kernelext.daemon.pulse import Pulse
+from kernelext.daemon.spares import Spares
 from kernelext.daemon.starter import Starter
 from kernelext.daemon.statedir import StateDir, open_beneath
 from kernelext.daemon.supervision import JournalReader, connect_supervisor, whole_journal
-from kernelext.daemon.workdir import make_work, place_inputs, place_project, project_files
+from kernelext.daemon.workdir import make_work, place_inputs, project_files
 from kernelext.errors import DaemonError, EngineError, ImageNotFound, KernelExtError
 from kernelext.models import (
     EXIT_DISK_FULL,
@@ -64,6 +65,7 @@ class Conductor:
         self._engine = engine
         self._pulse = pulse
         self._boot_id = boot_id
+        self._spares = Spares(state, blobs, engine.cell_uid)
 
     def conduct(self, attempt: Attempt, share: Share) -> None:
         """Run an attempt to its end; the end is in its record, whatever happens."""
@@ -142,7 +144,7 @@ class Conductor:
         starter = Starter(self._engine, container)
         place_inputs(work, (*spec.inputs, *attempt.record.task.inputs), self._blobs, uid)
         if spec.project is not None:
-            attempt.placed = place_project(work, spec.project, self._blobs, uid, spec.collect)
+            attempt.placed = self._spares.place(work, spec.project)
         starter.join()
         attempt.control = self._wait_ready(attempt, work)
 
@@ -268,7 +270,11 @@ class Conductor:
             if waiting.is_symlink():
                 waiting.unlink()
             shutil.rmtree(waiting, ignore_errors=True)
+            if project is not None:
+                prepare.start()
 
+        project = attempt.record.spec.project
+        prepare = threading.Thread(target=self._spares.prepare, args=(project,), daemon=True)
         if container:
             threading.Thread(target=clear, name=f"remove-{container}").start()
 

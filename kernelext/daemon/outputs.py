@@ -80,9 +80,12 @@ def changed_files(
 
 
 def open_folder(directory: Path, path: str) -> int:
-    """Open a folder below a directory without following any link."""
+    """Open a folder below a directory without following any link or leaving it."""
+    parts = path.split("/")
+    if ".." in parts:
+        raise OSError(errno.EINVAL, "it leaves the directory")
     fd = os.open(directory, OPEN_FOLDER)
-    for part in path.split("/"):
+    for part in parts:
         try:
             below = os.open(part, OPEN_FOLDER, dir_fd=fd)
         finally:
@@ -100,7 +103,7 @@ def read_piece(work: Path, path: str, offset: int, size_bytes: int) -> bytes:
         When there is no regular file of that name.
     """
     folder, _, name = path.rpartition("/")
-    parent = open_folder(work, f"{PROJECT_DIR}/{folder}")
+    parent = open_folder(work, f"{PROJECT_DIR}/{folder}".rstrip("/"))
     try:
         fd = os.open(name, OPEN_FILE, dir_fd=parent)
     finally:
@@ -137,6 +140,8 @@ class _Search:
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
         if stat.S_ISDIR(found.st_mode) and path.count("/") < MAX_DEPTH:
             self.look_into(os.open(name, OPEN_FOLDER, dir_fd=folder), path)
+        elif self._is_sent_link(folder, name, path, found):
+            return
         elif not stat.S_ISREG(found.st_mode):
             self.left.append((path, _oddity(found.st_mode)))
         elif not self._placed.is_untouched(path, found):
@@ -146,6 +151,11 @@ class _Search:
             before = self._sent.get(path)
             if before is None or before.chunks != entry.chunks:
                 self.files.append(entry)
+
+    def _is_sent_link(self, folder: int, name: str, path: str, found: os.stat_result) -> bool:
+        if not stat.S_ISLNK(found.st_mode) or path not in self._sent:
+            return False
+        return self._sent[path].link == os.readlink(name, dir_fd=folder)
 
 
 def _oddity(mode: int) -> str:

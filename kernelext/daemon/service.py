@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from kernelext.daemon.attempts import Attempt, Attempts
 from kernelext.daemon.blobs import BlobStore
@@ -145,14 +146,17 @@ class Service:
         return {"missing": self._blobs.missing(header["digests"])}, b""
 
     def _put(self, header: Header, body: bytes) -> Answer:
-        self._blobs.put(str(header["digest"]), body)
+        self._put_parts(header["parts"], body)
         return {}, b""
 
-    def _submit(self, header: Header, body: bytes) -> Answer:
+    def _put_parts(self, parts: list[list[Any]], body: bytes) -> None:
         start = 0
-        for digest, size in header["inline"]:
+        for digest, size in parts:
             self._blobs.put(str(digest), body[start : start + size])
             start += size
+
+    def _submit(self, header: Header, body: bytes) -> Answer:
+        self._put_parts(header["inline"], body)
         spec = RunSpec.from_json(header["spec"])
         tasks = [Task.from_json(task) for task in header["tasks"]]
         with self._using:

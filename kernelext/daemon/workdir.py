@@ -6,6 +6,7 @@ import contextlib
 import functools
 import json
 import os
+import posixpath
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +19,7 @@ from kernelext.models import (
     INPUT_FOLDER,
     INPUTS_DIR,
     JOURNAL_NAME,
+    OUTPUT_FOLDERS,
     PROJECT_DIR,
     VALUES_DIR,
     Chunk,
@@ -51,13 +53,7 @@ def place_inputs(work: Path, refs: Iterable[ValueRef], blobs: BlobStore, uid: in
             _own(uid, target)
 
 
-def place_project(
-    work: Path,
-    manifest: Chunk,
-    blobs: BlobStore,
-    uid: int | None,
-    collect: tuple[str, ...] = (),
-) -> Placed:
+def place_project(work: Path, manifest: Chunk, blobs: BlobStore, uid: int | None) -> Placed:
     """Place the project's files; what lies under `data/input` cannot be written.
 
     Parameters
@@ -67,8 +63,6 @@ def place_project(
     blobs : BlobStore
     uid : int or None
         The cell's user, who gets all but `data/input`.
-    collect : tuple of str
-        Folders whose changed files are looked for later.
 
     Raises
     ------
@@ -76,16 +70,21 @@ def place_project(
         When a path of the manifest leaves the project.
     """
     folders = _Folders(f"{work}/{PROJECT_DIR}", uid)
-    below = tuple(f"{folder}/" for folder in collect)
+    below = tuple(f"{folder}/" for folder in OUTPUT_FOLDERS)
     stamps = {}
+    links = []
     for entry in project_files(manifest, blobs):
         target = folders.path_of(entry.path)
-        if _is_input(entry.path):
+        if entry.link is not None:
+            links.append((entry, target))
+        elif _is_input(entry.path):
             _place_input(entry, target, blobs, uid)
-            continue
-        found = _copy(entry, target, blobs, uid)
-        if entry.path.startswith(below):
-            stamps[entry.path] = stamp(found)
+        else:
+            found = _copy(entry, target, blobs, uid)
+            if entry.path.startswith(below):
+                stamps[entry.path] = stamp(found)
+    for entry, target in links:  # last: nothing is placed through one
+        _place_link(entry, target, uid)
     return Placed(stamps, time.time_ns())
 
 
@@ -104,6 +103,16 @@ def _place_input(entry: FileEntry, target: str, blobs: BlobStore, uid: int | Non
             return
     _copy(entry, target, blobs, None)
     Path(target).chmod(0o444 | (entry.mode & 0o111))
+
+
+def _place_link(entry: FileEntry, target: str, uid: int | None) -> None:
+    link = str(entry.link)
+    inside = posixpath.normpath(posixpath.join(posixpath.dirname(entry.path), link))
+    if link.startswith("/") or inside.split("/")[0] == "..":
+        raise DaemonError(f"the link {entry.path!r} leaves the project")
+    os.symlink(link, target)  # noqa: PTH211
+    if uid is not None:
+        os.lchown(target, uid, uid)
 
 
 def _copy(entry: FileEntry, target: str, blobs: BlobStore, uid: int | None) -> os.stat_result:

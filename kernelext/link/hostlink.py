@@ -30,7 +30,11 @@ IN_FLIGHT_REQUESTS = 256
 COLLECT_TIMEOUT_S = 600.0
 FAREWELL_S = 1.0  # for what the host is still to hear when the link is closed
 
+BATCH_BYTES = 1024 * 1024
+BATCH_PARTS = 500
+
 Part = bytes | memoryview
+Flying = tuple[Future[Frame], list[str], int]
 
 
 class HostLink(StandingLink):
@@ -82,7 +86,7 @@ class HostLink(StandingLink):
         return lacking
 
     def put(self, parts: Iterable[tuple[str, Part]]) -> None:
-        """Send blobs on the bulk connection, many in flight.
+        """Send blobs on the bulk connection, small ones together, many in flight.
 
         Raises
         ------
@@ -90,20 +94,24 @@ class HostLink(StandingLink):
             What has arrived stays there.
         """
         bulk = self._bulk_client()
-        flying: list[tuple[Future[Frame], str, int]] = []
+        flying: deque[Flying] = deque()
         total = 0
-        for digest, data in parts:
-            flying.append((bulk.send({"op": "put", "digest": digest}, data), digest, len(data)))
-            total += len(data)
+        for batch in _batches(parts):
+            named = [[digest, len(data)] for digest, data in batch]
+            # One alone is not copied: it may be large.
+            body = batch[0][1] if len(batch) == 1 else b"".join(data for _, data in batch)
+            answer = bulk.send({"op": "put", "parts": named}, body)
+            flying.append((answer, [digest for digest, _ in batch], len(body)))
+            total += len(body)
             while flying and total > IN_FLIGHT_BYTES:
                 total -= self._landed(bulk, flying)
         while flying:
             self._landed(bulk, flying)
 
-    def _landed(self, bulk: DaemonClient, flying: list[tuple[Future[Frame], str, int]]) -> int:
-        answer, digest, size = flying.pop(0)
+    def _landed(self, bulk: DaemonClient, flying: deque[Flying]) -> int:
+        answer, digests, size = flying.popleft()
         bulk.result(answer, timeout_s=600.0)
-        self.known.add(digest)
+        self.known.update(digests)
         return size
 
     def submit(
@@ -227,3 +235,17 @@ class HostLink(StandingLink):
         answer, _ = self.ask({"op": "facts"})
         self.facts = HostFacts.from_json(answer["facts"])
         return self.facts
+
+
+def _batches(parts: Iterable[tuple[str, Part]]) -> Iterator[list[tuple[str, Part]]]:
+    """Gather small parts: a project may have thousands of them."""
+    batch: list[tuple[str, Part]] = []
+    size = 0
+    for digest, data in parts:
+        if batch and (size + len(data) > BATCH_BYTES or len(batch) >= BATCH_PARTS):
+            yield batch
+            batch, size = [], 0
+        batch.append((digest, data))
+        size += len(data)
+    if batch:
+        yield batch

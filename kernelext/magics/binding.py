@@ -76,8 +76,12 @@ def bind_folds(shell: Any, run: Run) -> None:
         _say(f"The cell changed {names} in its folds; `--out {names}` brings that home.")
 
 
-def say_files(run: Run) -> None:
-    """Say what the user has to know of the files that the cell has changed."""
+def say_files(run: Run, said: set[str]) -> None:
+    """Say what the user has to know of files; once, of those that never travel."""
+    for path, reason in run.plan.snapshot.left if run.plan.snapshot else ():
+        if path not in said:
+            said.add(path)
+            _say(f"{path} does not travel: {reason}.")
     for sentence in run.file_notes:
         _say(f"{sentence}.")
 

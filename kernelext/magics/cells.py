@@ -32,6 +32,7 @@ class CellMagics:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._context = Context(Path.cwd(), namespace=shell.user_ns)
+        self._said: set[str] = set()
 
     def close(self) -> None:
         """End the connections."""
@@ -55,7 +56,7 @@ class CellMagics:
         if run is None:
             return
         run_interruptible(run, Replay(self._shell, run))
-        say_files(run)
+        say_files(run, self._said)
         result = run.results["0"]
         error = fold_error(result, run.plan.limits)
         if error is not None:
@@ -71,7 +72,7 @@ class CellMagics:
         if run is None:
             return
         run_interruptible(run, FoldGrid(run))
-        say_files(run)
+        say_files(run, self._said)
         bind_folds(self._shell, run)
         _raise_first(run)
 

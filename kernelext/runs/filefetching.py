@@ -148,8 +148,7 @@ class FileFetch:
             out.truncate(piece.offset)  # a full disk may have left a part of a part
             out.write(data)
         if piece.is_last:
-            host = self._link.host.name
-            self._homecoming.place(piece.entry, staged, self._attempt.fold, host)
+            self._homecoming.place(piece.entry, staged, self._attempt.fold)
 
     def _forget(self, entry: FileEntry) -> None:
         self._pieces = deque(piece for piece in self._pieces if piece.entry is not entry)

@@ -16,11 +16,21 @@ class FileNotes:
         self._left: dict[tuple[str, str], list[str]] = {}
         self._beside: list[tuple[str, str]] = []
         self._folds: dict[str, set[str]] = {}
+        self._said: list[str] = []
 
     def leave(self, path: str, host: str, reason: str) -> None:
         """Note that a file has not come into the project."""
         with self._lock:
             self._left.setdefault((host, reason), []).append(path)
+
+    def say(self, sentence: str) -> None:
+        """Note something else."""
+        with self._lock:
+            self._said.append(sentence)
+
+    def strand(self, path: str, staged: str, reason: str) -> None:
+        """Note that a file came, but could not be put into the project."""
+        self.say(f"{_shown(path)} came, but cannot be written here ({reason}); it lies in {staged}")
 
     def keep_beside(self, path: str, name: str) -> None:
         """Note that a file changed on both sides, and the name that the host's has now."""
@@ -55,9 +65,9 @@ class FileNotes:
             if len(self._folds) > SHOWN:
                 said.append(f"So did they with {len(self._folds) - SHOWN} more files")
             for (host, reason), paths in self._left.items():
-                stays = "stays" if len(paths) == 1 else "stay"
-                said.append(f"{_some([_shown(p) for p in paths])} {stays} on {host}: {reason}")
-            return said
+                names = _some([_shown(path) for path in paths])
+                said.append(f"{names} did not come home from {host}: {reason}")
+            return said + self._said
 
 
 def _some(names: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ import shutil
 import stat
 import threading
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 from kernelext.bundle import Baseline, Snapshot, file_chunks
@@ -40,9 +41,12 @@ class Homecoming:
         self._root = os.path.realpath(baseline.root)
         self._order = {fold: index for index, fold in enumerate(folds)}
         self._snapshot = snapshot
-        self._sent = snapshot.below(baseline.folders) if snapshot else {}
         self._holders: dict[str, tuple[str, Chunks]] = {}
         self._lock = threading.Lock()
+
+    @cached_property
+    def _sent(self) -> dict[str, FileEntry]:
+        return self._snapshot.below(self._baseline.folders) if self._snapshot else {}
 
     def objection(self, path: str) -> str | None:
         """Say why a path of a host is not written to."""
@@ -53,6 +57,10 @@ class Homecoming:
             part in ("", ".", "..") or not separators.isdisjoint(part) for part in parts
         ):
             return f"its path is not below {' or '.join(self._baseline.folders)}"
+        try:
+            os.fsencode(path)
+        except UnicodeEncodeError:
+            return "its name cannot be written here"
         allowed = self._full(folder)
         real = os.path.realpath(self._full("/".join(parts[:-1])))
         if real != allowed and not real.startswith(allowed + os.sep):
@@ -99,16 +107,13 @@ class Homecoming:
         """Whether a file of the project held it."""
         return self._snapshot is not None and self._snapshot.holds(chunk)
 
-    def place(self, entry: FileEntry, staged: Path, fold: str, host: str) -> None:
+    def place(self, entry: FileEntry, staged: Path, fold: str) -> None:
         """Move a file that has come into the project; one that cannot be moved stays there."""
         with self._lock:
             try:
                 self._place(entry, staged, fold)
             except OSError as exc:
-                reason = (
-                    f"it came, but cannot be written here ({exc.strerror}); it lies in {staged}"
-                )
-                self.notes.leave(entry.path, host, reason)
+                self.notes.strand(entry.path, str(staged), str(exc.strerror))
 
     def _place(self, entry: FileEntry, staged: Path, fold: str) -> None:
         path = entry.path

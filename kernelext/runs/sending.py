@@ -171,12 +171,7 @@ class Sender:
         )
 
     def _file_sizes(self) -> dict[str, int]:
-        snapshot = self._plan.snapshot
-        if snapshot is None:
-            return {}
-        sizes = {c.digest: c.size_bytes for entry in snapshot.files for c in entry.chunks}
-        sizes[snapshot.manifest_chunk.digest] = snapshot.manifest_chunk.size_bytes
-        return sizes
+        return self._plan.snapshot.sizes if self._plan.snapshot else {}
 
     def _prepare(
         self, sizes: dict[str, int], parts: dict[str, Part], on_large: Callable[[int], None]

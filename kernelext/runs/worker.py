@@ -293,12 +293,9 @@ class HostWorker(threading.Thread):
 
         def check() -> None:
             if self._asked > asked:
-                reason = "interrupted while the files came home"
-                homecoming.notes.leave("what had not come", self.host, reason)
-                raise Cancelled(
-                    f"interrupted: the cell had ended on {self.host}, not all of its"
-                    " files have come home"
-                )
+                sentence = f"interrupted: not all files of {self.host} have come home"
+                homecoming.notes.say(sentence)
+                raise Cancelled(sentence)
 
         attempt = self._id(fold)
         folder = self._desk.directory(attempt) / FILES_NAME
@@ -306,7 +303,10 @@ class HostWorker(threading.Thread):
         size_bytes = files.plan(changes)
         if size_bytes > INLINE_LIMIT_BYTES:
             self._say("fetching", f"{size_bytes / 1e6:.1f} MB of files")
-        self._reach.persist(files.fetch)
+        try:
+            self._reach.persist(files.fetch)
+        except RunError as exc:  # the host is lost; how the cell ended is known
+            homecoming.notes.say(f"The files of {self.host} did not all come home: {exc}")
 
     def _fail(self, fold: str, error: KernelExtError) -> None:
         """End a fold whose results cannot come home; its host is to throw it away."""

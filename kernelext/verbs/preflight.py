@@ -55,10 +55,10 @@ def take_project(
     if root is None:
         refuse_size(values, {}, limit_bytes)
         return None
-    own, private = files_at_home(context, root, notebook)
+    own = files_at_home(context, root, notebook)
     try:
         left_bytes = limit_bytes - values_bytes
-        return take_snapshot(root, context.stat_cache, time.time_ns(), left_bytes, own, private)
+        return take_snapshot(root, context.stat_cache, time.time_ns(), left_bytes, own)
     except ProjectTooLarge as exc:
         refuse_size(values, exc.sizes, limit_bytes)
         raise
@@ -71,14 +71,16 @@ def project_root(context: Context) -> Path | None:
     return None if root == home or root in home.parents else root
 
 
-def files_at_home(
-    context: Context, root: Path, notebook: str | None
-) -> tuple[Path | None, Path | None]:
-    """Return the notebook's file and the user's own settings, where they lie in the project."""
+def files_at_home(context: Context, root: Path, notebook: str | None) -> list[Path]:
+    """Return what stays of the project whatever its rules say.
+
+    The notebook's file is saved again with every output, and no cell needs it; the user's own
+    settings may hold secrets.
+    """
     settings, private = root / FILE_NAME, config_path(context.environ).resolve()
     if settings.exists() and private.exists() and settings.samefile(private):
         private = settings  # by a link, perhaps
-    return Path(notebook).resolve() if notebook else None, private
+    return [private, *([Path(notebook).resolve()] if notebook else [])]
 
 
 def refuse_secret_values(inputs: Mapping[str, object]) -> None:

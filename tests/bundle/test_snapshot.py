@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import mmap
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from kernelext.bundle import Snapshot, StatCache, take_snapshot
 from kernelext.errors import BundleError, ProjectTooLarge, SecretsFound
-from kernelext.models import CHUNK_BYTES
+from kernelext.models import CHUNK_BYTES, FileEntry
 
 LATER_NS = 10**19  # long after any file was written
 LIMIT = 10**9
@@ -65,21 +67,96 @@ def test_known_file_is_not_read_again(tmp_path: Path) -> None:
     cache = StatCache()
     (tmp_path / "a.py").write_text("one")
     first = snap(tmp_path, cache)
-    stat = (tmp_path / "a.py").stat()
+    found = [("a.py", (tmp_path / "a.py").stat())]
+    assert cache.project(str(tmp_path)).entries(found) == list(first.files)
+    assert snap(tmp_path, cache) is first
 
-    def read() -> tuple[()]:
-        raise AssertionError("it was read")
 
-    key = str(tmp_path / "a.py")
-    assert cache.chunks(key, stat, LATER_NS, read) == first.files[0].chunks
+def rewrite(path: Path) -> None:
+    path.write_text("two")
+
+
+def rewrite_and_set_the_time_back(path: Path) -> None:
+    before = path.stat()
+    path.write_text("two")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def rename_over(path: Path) -> None:
+    before = path.stat()
+    other = path.with_name("other")
+    other.write_text("two")
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(path)
+
+
+def write_through_a_map(path: Path) -> None:
+    before = path.stat()
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 3) as data:
+        data[:] = b"two"
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def link_another(path: Path) -> None:
+    path.rename(path.with_name("kept"))
+    path.with_name("target").write_text("two")
+    path.symlink_to("target")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [rewrite, rewrite_and_set_the_time_back, rename_over, write_through_a_map, link_another],
+)
+def test_no_change_of_the_same_size_goes_unseen(
+    tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    cache = StatCache()
+    path = tmp_path / "a.py"
+    path.write_text("one")
+    first = entry_of(snap(tmp_path, cache), "a.py")
+    assert first.chunks == entry_of(snap(tmp_path, cache), "a.py").chunks
+    wait_for_a_new_time(path)
+    change(path)
+    assert entry_of(snap(tmp_path, cache), "a.py").chunks != first.chunks
+
+
+def entry_of(snapshot: Snapshot, path: str) -> FileEntry:
+    return next(entry for entry in snapshot.files if entry.path == path)
+
+
+def wait_for_a_new_time(path: Path) -> None:
+    """Wait for the kernel's clock of file times, which stands still for some milliseconds."""
+    beside = path.with_name("clock")
+    while True:
+        beside.touch()
+        if beside.stat().st_ctime_ns > path.stat().st_ctime_ns:
+            beside.unlink()
+            return
 
 
 def test_file_changed_while_it_is_sent_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("one")
     snapshot = snap(tmp_path)
     (tmp_path / "a.py").write_text("two")
-    with pytest.raises(BundleError, match="changed while"):
+    with pytest.raises(BundleError, match=r"a\.py changed while.*name it in \.gitignore"):
         snapshot.read(snapshot.files[0].chunks[0].digest)
+
+
+def test_file_that_changes_all_the_time_travels_as_it_was_seen(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    path.write_text("one")
+    snapshot = snap(tmp_path, now_ns=path.stat().st_mtime_ns + 1)
+    path.write_text("two")
+    assert snapshot.read(snapshot.files[0].chunks[0].digest) == b"one"
+
+
+def test_log_that_grows_travels_as_it_was_seen(tmp_path: Path) -> None:
+    path = tmp_path / "train.log"
+    path.write_text("one\n")
+    snapshot = snap(tmp_path)
+    with path.open("a") as log:
+        log.write("two\n")
+    assert snapshot.read(snapshot.files[0].chunks[0].digest) == b"one\n"
 
 
 def test_project_above_the_limit_is_refused_with_the_largest(tmp_path: Path) -> None:
@@ -92,7 +169,7 @@ def test_project_above_the_limit_is_refused_with_the_largest(tmp_path: Path) -> 
 def test_the_notebook_itself_stays(tmp_path: Path) -> None:
     for name in ("a.ipynb", "b.ipynb"):
         (tmp_path / name).write_text("{}")
-    found = take_snapshot(tmp_path, StatCache(), LATER_NS, LIMIT, tmp_path / "a.ipynb")
+    found = take_snapshot(tmp_path, StatCache(), LATER_NS, LIMIT, [tmp_path / "a.ipynb"])
     assert [entry.path for entry in found.files] == ["b.ipynb"]
 
 

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from pathlib import Path
 
 import pytest
 
+from kernelext.history import History, history_path
+from kernelext.link.local import local_state_dir
+from kernelext.models import CHUNK_BYTES, RunState
+
+from ..lab.host import Host
+from .conftest import wait_until
 from .interrupts import CtrlC, printed
 from .notebook import Notebook
+from .test_daemon_restart import daemon_pid
 
 WRITE = (
     "import pathlib\nout = pathlib.Path('data/output')\nout.mkdir(parents=True, exist_ok=True)\n"
 )
+
+
+END_CONNECTIONS = """
+ended=
+for each in /proc/[0-9]*; do
+    if grep -qs '^sshd: [a-z]' $each/cmdline; then kill ${each#/proc/} && ended=1; fi
+done
+test $ended
+"""
 
 
 def write(path: Path, text: str) -> Path:
@@ -205,3 +223,93 @@ def test_sync_says_which_way_files_go(notebook: Notebook, host: str, project: Pa
         notebook.check(cell.format(way, way))
         assert notebook.names["had"] is is_sent, way
         assert (project / "data" / "output" / way).exists() is is_brought, way
+
+
+def test_links_and_names_of_all_letters_travel(
+    notebook: Notebook, host: str, project: Path, tmp_path: Path
+) -> None:
+    odd = os.fsdecode(b"caf\xe9")
+    write(project / "runs" / "one" / "größe 1.txt", "here")
+    (project / "runs" / "latest").symlink_to("one")
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "loop").symlink_to(".")
+    write(tmp_path / "disk" / odd, "odd")
+    (project / "data").mkdir()
+    (project / "data" / "working").symlink_to(tmp_path / "disk")
+    shown = notebook.check(
+        f"%%remote {host}\nimport os\ntext = open('runs/latest/größe 1.txt').read()\n"
+        "link = os.readlink('runs/latest')\n"
+        "odd = open(b'data/working/caf\\xe9').read()\n"
+        f"{WRITE}(out / os.fsdecode(b'o\\xe9')).write_text('1')\n(out / 'a\\nb').write_text('2')"
+    )
+    assert [notebook.names[name] for name in ("text", "link", "odd")] == ["here", "one", "odd"]
+    assert names(project) == sorted(["a\nb", os.fsdecode(b"o\xe9")])
+    assert "data/working/loop" in shown.stderr
+
+
+def test_run_that_changes_nothing_moves_nothing(
+    notebook: Notebook, host: str, project: Path
+) -> None:
+    large = project / "data" / "output" / "large"
+    large.parent.mkdir(parents=True)
+    large.write_bytes(os.urandom(CHUNK_BYTES + 10))
+    before = large.stat()
+    cell = f"%%remote {host} --out none\nimport os, shutil\n"
+    for code, received in [
+        ("os.utime('data/output/large')", 20_000),
+        ("with open('data/output/large', 'ab') as out:\n    out.write(b'more')", 40_000),
+        ("shutil.copy('data/output/large', 'data/working/copy')", 20_000),
+    ]:
+        (project / "data" / "working").mkdir(exist_ok=True)
+        write(project / "data" / "working" / "here", "1")
+        notebook.check(cell + code)
+        with History.open(history_path(os.environ)) as history:
+            assert history.run("last").received_bytes < received
+        if "utime" in code:
+            assert large.stat() == before
+    assert large.stat().st_size == CHUNK_BYTES + 14
+    assert (project / "data" / "working" / "copy").read_bytes() == large.read_bytes()
+
+
+def test_files_come_home_over_a_cut(
+    lab_notebook: Notebook, lab_names: list[Host], project: Path
+) -> None:
+    host = lab_names[0]
+    lab_notebook.check(f"%%remote {host.name}\nx = 1")
+    code = (
+        f"%%remote {host.name} --out none\n{WRITE}import os\n"
+        "for n in range(40):\n    (out / str(n)).write_bytes(os.urandom(1_000_000))\n"
+        "print('begun', flush=True)"
+    )
+
+    host.slow(rate="100mbit")
+
+    def cut() -> None:
+        wait_until(lambda: any((project / "data").glob("output/*")), "the first file")
+        host.exec("sh", "-c", END_CONNECTIONS)
+
+    thread = threading.Thread(target=cut)
+    thread.start()
+    lab_notebook.check(code)
+    thread.join()
+    assert {path.stat().st_size for path in (project / "data" / "output").iterdir()} == {1_000_000}
+    assert len(names(project)) == 40
+
+
+def test_files_are_found_by_a_daemon_that_did_not_place_them(project: Path, data_dir: Path) -> None:
+    write(project / "data" / "output" / "same", "unchanged")
+    state_dir = local_state_dir(data_dir)
+
+    def kill() -> bool:
+        has_begun = printed("begun")()
+        if has_begun:
+            os.kill(daemon_pid(state_dir), signal.SIGKILL)
+        return has_begun
+
+    with Notebook() as notebook:
+        notebook.check("%%remote local\nx = 1")
+        with CtrlC(kill):
+            notebook.check(f"%%remote local\n{WAIT}{WRITE}(out / 'new').write_text('1')")
+        with History.open(history_path(os.environ)) as history:
+            assert history.run("last").state is RunState.DONE
+    assert (read(project, "new"), read(project, "same")) == ("1", "unchanged")

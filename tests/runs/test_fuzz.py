@@ -113,8 +113,8 @@ def test_fuzzed_journals_stay_in_their_folder(
         home.follower.take({"push": "journal", "offset": 0}, data)
         assert len(home.failures) <= 1
         assert all(isinstance(each, EXPECTED) for each in home.failures)
-        for ref in home.follower.large_values():
-            path = home.follower.value_path(ref)
+        for ref in home.follower.account.large_values():
+            path = home.follower.account.value_path(ref)
             assert path.resolve().parent == (Path(name).resolve() / "attempt" / "values")
         result = home.follower.result("host01", AttemptEnd.from_json({"state": "done"}))
         assert fold_error(result, Limits()) is None

@@ -84,3 +84,23 @@ def test_folds_are_ranges_lists_and_steps(text: str, folds: tuple[int, ...]) -> 
 def test_help_is_shown_instead_of_run() -> None:
     with pytest.raises(HelpShown, match="--timeout"):
         parse_cell_options("remote", "--help")
+
+
+@pytest.mark.parametrize(
+    ("line", "sends", "brings"),
+    [
+        ("", True, True),
+        ("--sync both", True, True),
+        ("--sync in", True, False),
+        ("--sync out", False, True),
+        ("--sync none", False, False),
+    ],
+)
+def test_sync_says_which_way_files_go(line: str, sends: bool, brings: bool) -> None:
+    found = parse_cell_options("remote", line)
+    assert (found.sends_files, found.brings_files) == (sends, brings)
+
+
+def test_sync_of_another_word_is_refused() -> None:
+    with pytest.raises(OptionError, match="--sync"):
+        parse_cell_options("remote", "--sync up")

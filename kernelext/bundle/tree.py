@@ -1,0 +1,187 @@
+"""Walks the project's folders. What is unchanged since the last walk costs a `stat` and no more."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from kernelext.bundle.credentials import is_secret_path
+from kernelext.bundle.ignore import GIT_NAME, MARKS, IgnoreRules, Rules, never_travels
+from kernelext.errors import BundleError
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A folder's entries, and which of them the rules let travel.
+
+    Attributes
+    ----------
+    entries : list of (str, bool)
+        Names, and whether they are regular files, as the system gives them.
+    rules : DockerRules or GitRules
+    own_rules : DockerRules or GitRules
+        With the folder's own.
+    files : tuple of (str, str)
+        Path and full path of regular files.
+    others : tuple of str
+        Paths of folders and links.
+    stays : tuple of str
+        Paths that the rules keep at home; a folder's ends with a slash.
+    secret : tuple of str
+        Those of `files` whose names look like a secret's.
+    """
+
+    entries: list[tuple[str, bool]]
+    rules: Rules
+    own_rules: Rules
+    files: tuple[tuple[str, str], ...]
+    others: tuple[str, ...]
+    stays: tuple[str, ...]
+    secret: tuple[str, ...]
+
+
+@dataclass
+class Tree:
+    """A project's folders.
+
+    Parameters
+    ----------
+    root : str
+        Without links.
+
+    Attributes
+    ----------
+    links : dict of str to str
+        Links to folders of the project, by path; their targets, relative to where they lie.
+    left : list of (str, str)
+        What stays at home that the user may not expect, and why.
+    stays : list of str
+        Paths that the rules keep at home; a folder's ends with a slash.
+    suspects : dict of str to str
+        Files whose names look like a secret's, and links to such: where these lead.
+    """
+
+    root: str
+    links: dict[str, str] = field(default_factory=dict)
+    left: list[tuple[str, str]] = field(default_factory=list)
+    stays: list[str] = field(default_factory=list)
+    suspects: dict[str, str] = field(default_factory=dict)
+    _listings: dict[str, Listing] = field(default_factory=dict)
+
+    def walk(self, rules: IgnoreRules) -> list[tuple[str, os.stat_result]]:
+        """List the files that travel, in no order, with what `stat` says of them."""
+        self.links, self.left, self.stays, self.suspects = {}, [], [], {}
+        found: list[tuple[str, os.stat_result]] = []
+        self._enter("", rules, rules.top, (self.root,), found)
+        return found
+
+    def _enter(
+        self,
+        folder: str,
+        rules: IgnoreRules,
+        above: Rules,
+        chain: tuple[str, ...],
+        found: list[tuple[str, os.stat_result]],
+    ) -> None:
+        """Walk a folder; `chain` has the folders, without links, that lead to it."""
+        listing = self._listing(folder, rules, above)
+        self.stays += listing.stays
+        self.suspects.update(dict.fromkeys(listing.secret, ""))
+        stat = os.lstat
+        for path, full in listing.files:
+            try:
+                found.append((path, stat(full)))
+            except OSError:  # gone since the folder was read
+                continue
+        for path in listing.others:
+            full = f"{self.root}/{path}"
+            if os.path.islink(full):  # noqa: PTH114
+                self._follow(path, full, rules, listing.own_rules, chain, found)
+            elif os.path.isdir(full):  # noqa: PTH112
+                self._enter(path, rules, listing.own_rules, chain, found)
+
+    def _listing(self, folder: str, rules: IgnoreRules, above: Rules) -> Listing:
+        full = f"{self.root}/{folder}" if folder else self.root
+        try:
+            with os.scandir(full) as read:
+                entries = [(each.name, each.is_file(follow_symlinks=False)) for each in read]
+        except OSError as exc:
+            raise BundleError(f"{folder or full} cannot be read: {exc.strerror}") from exc
+        names = {name for name, _ in entries}
+        own = rules.enter(above, folder) if folder and GIT_NAME in names else above
+        known = self._listings.get(folder)
+        if known and known.entries == entries and known.rules is above and known.own_rules is own:
+            return known
+        self._listings[folder] = self._sort_out(folder, entries, above, own)
+        return self._listings[folder]
+
+    def _sort_out(
+        self, folder: str, entries: list[tuple[str, bool]], above: Rules, own: Rules
+    ) -> Listing:
+        """Ask the rules about every entry of a folder."""
+        if folder and not MARKS.isdisjoint(name for name, _ in entries):
+            return Listing(entries, above, own, (), (), (f"{folder}/",), ())
+        files: list[tuple[str, str]] = []
+        others: list[str] = []
+        stays: list[str] = []
+        head = f"{folder}/" if folder else ""
+        for name, is_file in entries:
+            path = head + name
+            if is_file:
+                if never_travels(path, is_dir=False) or own.is_ignored(path):
+                    stays.append(path)
+                else:
+                    files.append((path, f"{self.root}/{path}"))
+                continue
+            is_dir = os.path.isdir(f"{self.root}/{path}")  # noqa: PTH112
+            if self._is_open(path, own, is_dir=is_dir):
+                others.append(path)
+            else:
+                stays.append(path + "/" * is_dir)
+        secret = tuple(path for path, _ in files if is_secret_path(path))
+        return Listing(entries, above, own, tuple(files), tuple(others), tuple(stays), secret)
+
+    def _is_open(self, path: str, rules: Rules, *, is_dir: bool) -> bool:
+        """Whether a folder, or what is neither folder nor file, is to be looked at."""
+        if never_travels(path, is_dir=is_dir):
+            return False
+        return not rules.is_ignored(path, is_dir=is_dir) or (is_dir and rules.may_hold_more(path))
+
+    def _follow(
+        self,
+        path: str,
+        full: str,
+        rules: IgnoreRules,
+        own: Rules,
+        chain: tuple[str, ...],
+        found: list[tuple[str, os.stat_result]],
+    ) -> None:
+        """Take a link: to a file as that file, to a folder of the project as a link."""
+        try:
+            target = os.stat(full)  # noqa: PTH116
+        except OSError:  # it leads nowhere
+            return
+        if not os.path.isdir(full):  # noqa: PTH112
+            if os.path.isfile(full):  # noqa: PTH113
+                found.append((path, target))
+                self._suspect(path, os.path.realpath(full))
+            return
+        real = os.path.realpath(full)
+        if _holds(self.root, real):
+            here = os.path.dirname(full)  # noqa: PTH120
+            self.links[path] = os.path.relpath(real, here).replace(os.sep, "/")
+        elif any(_holds(real, each) for each in chain):
+            self.left.append((path, f"it leads in a circle, to {real}"))
+        else:
+            self._enter(path, rules, own, (*chain, real), found)
+
+    def _suspect(self, path: str, target: str) -> None:
+        """Note a link that is called as a secret, or leads to what is: a clone may hold such."""
+        if is_secret_path(target):
+            self.suspects[path] = f"links to {target}"
+        elif is_secret_path(path):
+            self.suspects[path] = ""
+
+
+def _holds(folder: str, path: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
