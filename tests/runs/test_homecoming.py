@@ -99,7 +99,7 @@ def test_changes_with_odd_digests_or_sizes_are_no_changes() -> None:
     for digest, size in [("../x", 1), ("a" * 64, 0), ("a" * 64, 2**40), ("a" * 64, -1)]:
         chunk = {"digest": digest, "size_bytes": size}
         files = [{"path": "data/output/a", "mode": 0o644, "chunks": [chunk]}]
-        with pytest.raises(ValueError, match="no chunk|no number"):
+        with pytest.raises(ValueError, match=r"no chunk|no number"):
             FileChanges.from_json({"files": files, "left": []})
 
 
