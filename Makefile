@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: demo test test-lab test-here lint bench lab clean
+.PHONY: demo test test-lab test-faults test-here lint bench lab clean
 
 # Debian's Python comes without venv; a package adds it.
 $(BIN)/python:
@@ -35,12 +35,16 @@ lint: $(VENV)/test.stamp ## style, types, the order of the rooms, docstrings
 	$(BIN)/lint-imports
 	$(BIN)/interrogate --quiet kernelext
 
-# The lab's tests wait for silent hosts and slow links half of their time: the rest runs beside them.
+# The lab's tests wait for hosts most of their time: on two labs, and the rest beside them.
 test: $(VENV)/packages.stamp ## lint and all tests, those on the lab's hosts too
-	+$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target test-lab lint test-here
+	+$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target \
+		test-lab test-faults lint test-here
 
 test-lab: $(VENV)/packages.stamp ## the tests on the lab's hosts
-	$(SUDO) env CI="$(CI)" PATH="$(PATH)" $(BIN)/pytest -m lab
+	$(SUDO) env CI="$(CI)" PATH="$(PATH)" $(BIN)/pytest -m "lab and not faults"
+
+test-faults: $(VENV)/packages.stamp ## the tests that break hosts, on a lab of their own
+	$(SUDO) env CI="$(CI)" PATH="$(PATH)" $(BIN)/pytest -m "lab and faults" --lab 1
 
 test-here: $(VENV)/packages.stamp ## the tests that need no host
 	$(SUDO) env CI="$(CI)" PATH="$(PATH)" $(BIN)/pytest -m "not lab"

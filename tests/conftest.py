@@ -37,14 +37,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.lab)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let two sessions have a lab each."""
+    help_ = "which of this machine's labs to use, each with hosts of its own"
+    parser.addoption("--lab", type=int, choices=range(10), default=0, help=help_)
+
+
+def lab_of(config: pytest.Config) -> Lab:
+    """Return the lab that the session uses."""
+    number: int = config.getoption("--lab")
+    if not number:
+        return Lab(default_state(), default_cache())
+    state = default_state().with_name(f"lab{number}")
+    return Lab(state, default_cache(), bridge=f"lab{number}", subnet=f"10.8{number}.0.0/24")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
     """Wait for other sessions and build the images, which no test's timeout allows."""
     wanted = any(item.get_closest_marker("lab") for item in session.items)
     if not wanted or obstacle() or session.config.option.collectonly:
         return (yield)
-    with locked(default_state() / "session.lock"):  # two would break each other's hosts
-        Lab(default_state(), default_cache()).build_images()
+    lab = lab_of(session.config)
+    with locked(lab.state / "session.lock"):  # two would break each other's hosts
+        lab.build_images()
         return (yield)
 
 
@@ -58,13 +74,13 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 @pytest.fixture(scope="session")
-def lab() -> Iterator[Lab]:
+def lab(pytestconfig: pytest.Config) -> Iterator[Lab]:
     """The lab with host01 to host03 running; hosts that ran before stay up after."""
     if reason := obstacle():
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
-    lab = Lab(default_state(), default_cache())
+    lab = lab_of(pytestconfig)
     ran_before = any(host.running for host in lab.hosts())
     if not ran_before:
         lab.down(purge=True)  # disks of an earlier session

@@ -25,6 +25,8 @@ from .conftest import check_nothing_left, wait_until
 from .interrupts import CtrlC
 from .notebook import Notebook, Shown
 
+pytestmark = pytest.mark.faults
+
 SAID_WITHIN_S = 15.0
 LIVE_WITHIN_S = 6.0
 LARGE_BYTES = 64_000_000

@@ -25,6 +25,8 @@ from .conftest import check_nothing_left, check_nothing_left_here, wait_until
 from .notebook import Notebook
 from .test_cuts import Beside, check_count
 
+pytestmark = pytest.mark.faults
+
 LINES = 2000
 PRINTS = f"""\
 import time

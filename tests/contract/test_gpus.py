@@ -17,6 +17,8 @@ from .notebook import Notebook
 from .test_failures import fail, sentence
 from .test_hosts import remove_daemons
 
+pytestmark = pytest.mark.faults
+
 ENGINE_FILE = "/etc/docker/daemon.json"
 HOOK_FILE = "/usr/bin/nvidia-container-runtime-hook"
 UUIDS = ["GPU-aaaa", "GPU-bbbb"]

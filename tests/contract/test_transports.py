@@ -31,6 +31,8 @@ from .test_cuts import COUNT, Beside, check_count
 from .test_failures import fail, sentence
 from .tls import TlsProxy
 
+pytestmark = pytest.mark.faults
+
 USER_FILE = f"""
 [hosts.host01]
 image = "{IMAGE}"
