@@ -35,6 +35,12 @@ SECRET_NAMES = (
 )
 HARMLESS_NAMES = ("*.example", "*.sample", "*.template", "*.dist", "*.defaults", "*.pub")
 SECRET_FOLDERS = frozenset({".aws", ".azure", ".gcloud", ".gnupg", ".kube", ".ssh"})
+# Of these folders, which projects have for other things too, only the files that hold tokens.
+_TOKEN_FILES = re.compile(
+    r"(?:.*/)?(?:\.docker/config\.json|\.config/(?:gh|gcloud)/.*|\.huggingface/token"
+    r"|\.cache/huggingface/(?:token|stored_tokens))",
+    re.DOTALL,
+)
 SCANNED_BYTES = 1024 * 1024  # no key file is larger, and a large data file would take long
 
 _SECRET = re.compile("|".join(map(fnmatch.translate, SECRET_NAMES)))
@@ -59,7 +65,7 @@ def is_secret_path(path: str) -> bool:
     [True, True, False, False]
     """
     *folders, name = path.split("/")
-    if any(folder in SECRET_FOLDERS for folder in folders):
+    if any(folder in SECRET_FOLDERS for folder in folders) or _TOKEN_FILES.fullmatch(path):
         return True
     return _SECRET.match(name) is not None and _HARMLESS.match(name) is None
 

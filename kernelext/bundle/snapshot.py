@@ -157,6 +157,8 @@ def take_snapshot(
     for entry, (path, stat) in zip(entries, found, strict=True):
         if entry is None:
             entry = reader.read(path, stat)
+            if entry is None:
+                continue
             project.keep(stat, now_ns, entry)
         files.append(entry)
     if project.secrets:
@@ -197,8 +199,11 @@ class _Reader:
         self._room_bytes = HELD_BYTES
         self.held: dict[str, bytes] = {}
 
-    def read(self, path: str, found: os.stat_result) -> FileEntry:
-        """Read a file; one that changes meanwhile is read again, its last state counts."""
+    def read(self, path: str, found: os.stat_result) -> FileEntry | None:
+        """Read a file; one that changes meanwhile is read again, its last state counts.
+
+        None for one that is gone: it is as if it had gone before.
+        """
         full = f"{self._root}/{path}"
         is_held = is_racy(found, self._now_ns) and found.st_size <= min(
             CHUNK_BYTES, self._room_bytes
@@ -206,7 +211,12 @@ class _Reader:
         for _ in range(READ_TRIES):
             held: dict[str, bytes] = {}
             before = _stat(full)
-            chunks = file_chunks(full, held if is_held else None, self._secrets)
+            try:
+                chunks = file_chunks(full, held if is_held else None, self._secrets)
+            except BundleError as exc:
+                if isinstance(exc.__cause__, (FileNotFoundError, NotADirectoryError)):
+                    return None
+                raise
             if before == _stat(full):
                 break
         self._room_bytes -= sum(len(data) for data in held.values())

@@ -52,6 +52,7 @@ def survey_project(root: Path, at_home: Iterable[Path] = ()) -> Survey:
     own = {path.relative_to(root).as_posix() for path in at_home if root in path.parents}
     stays = {path: "never travels" for path in sorted(own) if (root / path).exists()}
     stays |= {path: rules.reason(path) for path in sorted(tree.stays)}
+    stays |= dict(tree.left)
     sizes = {path: stat.st_size for path, stat in sorted(walked) if path not in own}
     held = {path: _held_by(root / path, path, size) for path, size in sizes.items()}
     found = {path: f"holds {what}" for path, what in held.items() if what}
@@ -66,5 +67,7 @@ def survey_project(root: Path, at_home: Iterable[Path] = ()) -> Survey:
 def _held_by(file: Path, path: str, size_bytes: int) -> str | None:
     try:
         return secret_in(file.read_bytes()) if size_bytes <= SCANNED_BYTES else None
+    except (FileNotFoundError, NotADirectoryError):  # gone since the folder was read
+        return None
     except OSError as exc:
         raise BundleError(f"{path} cannot be read: {exc.strerror}") from exc

@@ -7,6 +7,7 @@ from typing import Any
 
 from kernelext.errors import PickleKept, ValueCodecError
 from kernelext.magics.inplace import refill
+from kernelext.magics.inplace_together import refill_together
 from kernelext.models import RunState
 from kernelext.runs import FoldResult, Run, StoredValue
 from kernelext.values import decode
@@ -32,6 +33,8 @@ def bind_remote(shell: Any, run: Run) -> None:
             _say_unread(name, exc, result)
             unread.add(name)
             continue
+        if stored.ref.is_member:
+            value = _together(names, result, stored, together)[name]
         if twin != name or name not in names:
             names[name] = value
         elif stored.ref.is_member or not refill(names[name], value):
@@ -40,6 +43,21 @@ def bind_remote(shell: Any, run: Run) -> None:
         if name in run.plan.inputs:
             names.pop(name, None)
     _say_left(result)
+
+
+def _together(
+    names: dict[str, object], result: FoldResult, stored: StoredValue, together: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the variables of a group, with the notebook's own objects where that can be."""
+    identity = stored.ref.identity
+    news: dict[str, Any] = together[identity]
+    first = next(name for name, each in result.values.items() if each.ref.identity == identity)
+    if stored.ref.name == first:
+        same = [name for name, each in result.values.items() if each.ref.same_as == name]
+        refill_together(
+            {name: names[name] for name in same if name in news and name in names}, news
+        )
+    return news
 
 
 def _rebind(names: dict[str, object], old: object, new: object) -> None:

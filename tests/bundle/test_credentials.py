@@ -27,6 +27,12 @@ KEY = b"wJalrXUtnFEMI/K7MDENG/" + b"bPxRfiCYzq3aX9LmTe"
         ".netrc",
         ".pypirc",
         "application_default_credentials.json",
+        ".docker/config.json",
+        "home/.config/gh/hosts.yml",
+        ".config/gcloud/credentials.db",
+        "home/.cache/huggingface/token",
+        ".cache/huggingface/stored_tokens",
+        ".huggingface/token",
     ],
 )
 def test_paths_of_secrets(path: str) -> None:
@@ -46,6 +52,14 @@ def test_paths_of_secrets(path: str) -> None:
         "secrets.py",
         "kaggle.json.md",
         "credentials.py",
+        ".docker/Dockerfile",
+        "docker/config.json",
+        "config/gh/hosts.yml",
+        ".config/matplotlib/matplotlibrc",
+        ".cache/huggingface/hub/models--a/config.json",
+        ".cache/huggingface/download/model.safetensors.metadata",
+        "huggingface/token",
+        "config.json",
     ],
 )
 def test_paths_of_other_files(path: str) -> None:

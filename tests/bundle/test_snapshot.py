@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import os
 from collections.abc import Callable
@@ -11,7 +12,9 @@ import pytest
 
 from kernelext.bundle import Snapshot, StatCache, take_snapshot
 from kernelext.errors import BundleError, ProjectTooLarge, SecretsFound
-from kernelext.models import CHUNK_BYTES, FileEntry
+from kernelext.models import CHUNK_BYTES, FileEntry, Settings
+
+from .audit import audited
 
 LATER_NS = 10**19  # long after any file was written
 LIMIT = 10**9
@@ -239,3 +242,45 @@ def test_link_to_a_secret_needs_a_rule(tmp_path: Path) -> None:
         snap(root)
     (root / ".gitignore").write_text("!notes.txt\n")
     assert [entry.path for entry in snap(root).files] == [".gitignore", "notes.txt"]
+
+
+def test_many_files_are_right_and_unchanged_ones_are_not_read_again(tmp_path: Path) -> None:
+    cache = StatCache()
+    contents = {f"{n % 100:02}/{n}": str(n) for n in range(20_000)}
+    for path, text in contents.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
+    read: list[str] = []
+    with audited("open", lambda path: read.append(path.removeprefix(f"{tmp_path}/"))):
+        first = snap(tmp_path, cache)
+        assert contents.keys() <= {*read}
+        read.clear()
+        assert snap(tmp_path, cache) == first
+        assert contents.keys().isdisjoint(read)
+    digests = {path: hashlib.sha256(text.encode()).hexdigest() for path, text in contents.items()}
+    assert {each.path: each.chunks[0].digest for each in first.files} == digests
+
+
+def test_file_larger_than_the_limit_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "model.bin").touch()
+    os.truncate(tmp_path / "model.bin", 3 * 10**9)
+    read: list[str] = []
+    with audited("open", read.append), pytest.raises(ProjectTooLarge) as caught:
+        take_snapshot(tmp_path, StatCache(), LATER_NS, Settings("me").upload_limit_bytes)
+    assert caught.value.sizes == {"model.bin": 3 * 10**9}
+    assert str(tmp_path / "model.bin") not in read
+
+
+def test_file_that_is_gone_when_it_is_read_is_left_out(tmp_path: Path) -> None:
+    cache = StatCache()
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_text(name)
+
+    def remove(path: str) -> None:
+        if path == str(tmp_path / "b"):
+            (tmp_path / "b").unlink(missing_ok=True)
+
+    with audited("open", remove):
+        assert [entry.path for entry in snap(tmp_path, cache).files] == ["a", "c"]
+    (tmp_path / "b").write_text("again")
+    assert [entry.path for entry in snap(tmp_path, cache).files] == ["a", "b", "c"]

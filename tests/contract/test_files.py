@@ -247,6 +247,31 @@ def test_links_and_names_of_all_letters_travel(
     assert "data/working/loop" in shown.stderr
 
 
+def test_file_above_the_limit_is_named_with_the_setting(
+    notebook: Notebook, host: str, project: Path
+) -> None:
+    os.truncate(write(project / "model.bin", ""), 3 * 10**9)
+    shown = notebook.run(f"%%remote {host}\nx = 1")
+    assert "file model.bin (2.8 GB)" in str(shown.error) + shown.stderr
+    assert "upload_limit (2.0 GB)" in str(shown.error) + shown.stderr
+    notebook.check(f"%%remote {host} --sync none\nx = 1")
+
+
+def test_secrets_behind_links_do_not_travel(
+    notebook: Notebook, host: str, project: Path, tmp_path: Path
+) -> None:
+    write(tmp_path / ".kube" / "config", "token")
+    write(project / ".git" / "config", "token")
+    (project / "notes.txt").symlink_to(".git/config")
+    cell = f"%%remote {host}\nimport os\nfound = sorted(os.listdir())"
+    shown = notebook.check(cell)
+    assert "notes.txt does not travel: it links to .git/config, which stays" in shown.stderr
+    assert "notes.txt" not in notebook.names["found"]
+    (project / "stuff").symlink_to(tmp_path / ".kube")
+    shown = notebook.run(cell)
+    assert "nothing was sent: stuff/config (links to" in str(shown.error) + shown.stderr
+
+
 def test_run_that_changes_nothing_moves_nothing(
     notebook: Notebook, host: str, project: Path
 ) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kernelext.magics.inplace import refill
+from kernelext.magics.inplace_together import refill_together
 
 
 @pytest.mark.parametrize(
@@ -57,3 +58,37 @@ def test_refill_leaves_what_refers_to_itself() -> None:
     new: list[Any] = [1]
     new.append(new)
     assert not refill([1], new)
+
+
+def test_objects_that_hold_each_other_are_changed_together() -> None:
+    array = np.zeros(3)
+    table: dict[str, Any] = {"n": 1}
+    loop: list[Any] = [1]
+    new_array = np.ones(3)
+    new_table: dict[str, Any] = {"n": [2]}
+    new_loop: list[Any] = [2]
+    new_table["array"], new_table["loop"] = new_array, new_loop
+    new_loop.append(new_table)
+    news = {"array": new_array, "table": new_table, "loop": new_loop, "made": [new_array]}
+    assert refill_together({"array": array, "table": table, "loop": loop}, news)
+    assert news["table"] is table
+    assert news["made"][0] is array
+    assert table["array"] is array
+    assert table["loop"] is loop
+    assert loop[1] is table
+    assert array.sum() == 3
+
+
+@pytest.mark.parametrize("other", [{1}, ([],), np.array([[1]], "O"), object()])
+def test_objects_that_hold_what_is_not_plain_are_left(other: Any) -> None:
+    old: list[Any] = [1]
+    new = [2, other]
+    assert not refill_together({"a": old}, {"a": new, "b": [new]})
+    assert (old, new) == ([1], [2, other])
+
+
+def test_objects_that_no_longer_pair_are_left() -> None:
+    one, two = [1], [2]
+    assert not refill_together({"a": one, "b": one}, {"a": two, "b": [3]})
+    assert not refill_together({"a": one, "b": [1]}, {"a": two, "b": two})
+    assert (one, two) == ([1], [2])
