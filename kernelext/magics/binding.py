@@ -9,6 +9,7 @@ from kernelext.errors import PickleKept, ValueCodecError
 from kernelext.magics.inplace import refill
 from kernelext.models import RunState
 from kernelext.runs import FoldResult, Run, StoredValue
+from kernelext.runs.keeping import kept_text
 from kernelext.values import decode
 
 # A module may raise anything while it is imported here; these are what libraries do raise.
@@ -103,12 +104,7 @@ def _say_left(result: FoldResult, where: str = "") -> None:
 def _say_unread(name: str, error: Exception, result: FoldResult) -> None:
     """One value that cannot be read keeps the others from nobody; its bytes are at home."""
     if isinstance(error, PickleKept):
-        stored = result.values[name]
-        _say(
-            f"{name} ({stored.ref.type_name}) stays on disk: it is a pickle, and"
-            f' {result.host} has pickles = "keep" in your kernelext.toml. Only if you trust it:'
-            f" cloudpickle.load(open({str(stored.source)!r}, 'rb'))"
-        )
+        _say(kept_text(result.values[name].ref, result.host, result.attempt))
         return
     if result.values[name].ref.codec == "module":
         _say(f"{name} is not bound here: {error}")

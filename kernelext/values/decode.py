@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import mmap
 import os
 from collections.abc import Callable
@@ -31,7 +32,7 @@ Reader = Callable[[ValueRef, Source, "dict[str, Any]"], Any]
 
 
 # Reading these runs no code that the bytes choose. A codec that is not here counts as a pickle.
-CODELESS = frozenset({"json", "blosc2", "npy", "npz", "ubjson"})
+CODELESS = frozenset({"json", "blosc2", "npy", "npz", "ubjson", "arrow", "polars"})
 
 
 def decode(
@@ -82,12 +83,14 @@ def decode(
         name = _read(reader, ref, source, namespace)
         return modules.load(name) if loads_pickles else modules.loaded(name)
     if not loads_pickles and ref.codec not in CODELESS:
-        raise PickleKept(f"`{ref.name}` (`{ref.type_name}`) is a pickle: reading it may run code.")
+        raise _kept(ref, "is a pickle")
     if ref.is_member:
         together = {} if together is None else together
         if ref.identity not in together:
             together[ref.identity] = _read(reader, ref, source, namespace)
         return together[ref.identity][ref.name]
+    if not loads_pickles:
+        reader = _CAREFUL.get(ref.codec, reader)
     return _read(reader, ref, source, namespace)
 
 
@@ -167,6 +170,20 @@ def _whole(reader: Callable[[stored.Buffer], Any]) -> Reader:
     return read
 
 
+def _careful_table(reader: Callable[[stored.Buffer], Any]) -> Reader:
+    def read(ref: ValueRef, source: Source, namespace: dict[str, Any]) -> Any:
+        data = _checked(ref, source)
+        if arrow.has_extension_types(data):
+            raise _kept(ref, "holds extension types")
+        return reader(data)
+
+    return read
+
+
+def _kept(ref: ValueRef, why: str) -> PickleKept:
+    return PickleKept(f"`{ref.name}` (`{ref.type_name}`) {why}: reading it may run code.")
+
+
 def _pickle_zip(ref: ValueRef, source: Source, namespace: dict[str, Any]) -> Any:
     pickled, outside = buffers.read(_checked(ref, source))
     return pickles.loads(pickled, namespace, outside)
@@ -184,4 +201,10 @@ _READERS: dict[str, Reader] = {
     "module": _module,
     "pickle": _pickle,
     "pickle_zip": _pickle_zip,
+}
+
+# For bytes from whoever may run no code here.
+_CAREFUL: dict[str, Reader] = {
+    "arrow": _careful_table(functools.partial(arrow.read, validates=True)),
+    "polars": _careful_table(arrow.read_polars),
 }

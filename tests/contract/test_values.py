@@ -218,3 +218,11 @@ def test_library_that_the_image_lacks_is_named_before_anything_moves(
     shown = lab_notebook.run("%%remote host01\ntable.num_rows")
     assert "`table` (`Table`) needs pyarrow" in str(shown.error)
     assert "--image" in str(shown.error)
+
+
+def test_one_object_of_many_names_counts_once(notebook: Notebook, project: Path) -> None:
+    config = Path(os.environ["KERNELEXT_CONFIG"])
+    config.write_text('upload_limit = "1MB"\n' + config.read_text())
+    notebook.check("import numpy as np\nx = y = z = np.arange(75_000.0)")
+    notebook.check("%%remote local\ntotal = x[1] + y[1] + z[1]")
+    assert notebook.names["total"] == 3.0
