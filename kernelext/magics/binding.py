@@ -25,7 +25,7 @@ def bind_remote(shell: Any, run: Run) -> None:
     for name, stored in result.values.items():
         twin = stored.ref.same_as
         if twin != name and twin in names and twin not in unread:
-            names[name] = names[twin]
+            names[name] = together[name] = names[twin]
             continue
         try:
             value = _decoded(shell, stored, result, together)
@@ -37,6 +37,7 @@ def bind_remote(shell: Any, run: Run) -> None:
             names[name] = value
         elif stored.ref.is_member or not refill(names[name], value):
             _rebind(names, names[name], value)
+        together[name] = names[name]  # what holds it is to hold the notebook's own object
     for name in result.deleted:
         if name in run.plan.inputs:
             names.pop(name, None)

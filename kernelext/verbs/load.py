@@ -110,10 +110,24 @@ def load_value(
 
 
 def _decode(account: Account, name: str, loads_pickles: bool) -> Any:
-    stored = account.values()[name]
-    # A notebook's namespace: functions that were defined in one find their globals there.
-    namespace = vars(sys.modules["__main__"])
-    return decode(stored.ref, stored.source, namespace, loads_pickles=loads_pickles)
+    return _Decoded(account, loads_pickles)[name]
+
+
+class _Decoded(dict[str, Any]):
+    """The values of one attempt, decoded when they are asked for, by the user or by another."""
+
+    def __init__(self, account: Account, loads_pickles: bool) -> None:
+        super().__init__()
+        self._values = account.values()
+        self._loads_pickles = loads_pickles
+
+    def __missing__(self, name: str) -> Any:
+        stored = self._values[name]
+        # A notebook's namespace: functions that were defined in one find their globals there.
+        namespace = vars(sys.modules["__main__"])
+        return decode(
+            stored.ref, stored.source, namespace, loads_pickles=self._loads_pickles, together=self
+        )
 
 
 def _absent(row: RunRow, accounts: dict[AttemptRow, Account], name: str) -> str:

@@ -82,6 +82,21 @@ def test_sparse_frames_and_plain_values_come(notebook: Notebook, host: str) -> N
     assert came["table"].equals(notebook.names["table"])
 
 
+def test_of_shared_values_only_the_container_stays(notebook: Notebook, host: str) -> None:
+    shown = notebook.check(
+        f"%%remote {host} --out params,configs,frame,frames\n"
+        "import pandas as pd\n"
+        "params = {'depth': 3}\nconfigs = [params]\n"
+        "frame = pd.DataFrame({'a': [1]})\nframes = {'train': frame}"
+    )
+    assert notebook.names["params"] == {"depth": 3}
+    assert notebook.names["frame"].a.tolist() == [1]
+    assert "configs (list) stays on disk" in shown.stderr
+    assert "frames (dict) stays on disk" in shown.stderr
+    assert "configs" not in notebook.names
+    assert load_as_said(notebook, shown.stderr) == [{"depth": 3}]
+
+
 def test_fetch_binds_no_pickle(notebook: Notebook, host: str, touched: Path) -> None:
     notebook.check(
         f"%%remote {host} --out model,n\n{TRAP.format(path=str(touched))}model, n = Trap(), 5"

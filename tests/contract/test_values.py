@@ -226,3 +226,22 @@ def test_one_object_of_many_names_counts_once(notebook: Notebook, project: Path)
     notebook.check("import numpy as np\nx = y = z = np.arange(75_000.0)")
     notebook.check("%%remote local\ntotal = x[1] + y[1] + z[1]")
     assert notebook.names["total"] == 3.0
+
+
+def test_what_is_shared_has_a_file_of_its_own(notebook: Notebook, host: str) -> None:
+    notebook.check("import numpy as np\nX = np.arange(75_000.0)\nbox = {'X': X}\nold = X")
+    notebook.check(f"%%remote {host}\nassert box['X'] is X\nX[0] = 7\nfresh = [box, X]")
+    names = notebook.names
+    assert names["X"] is names["old"] is names["box"]["X"]
+    assert names["fresh"][0] is names["box"]
+    assert names["fresh"][1] is names["X"]
+    assert names["X"][0] == 7
+    with History.open(history_path(os.environ)) as history:
+        run = history.run("last").id
+    journal = Path(os.environ["KERNELEXT_DATA"]) / "runs" / run / "0" / "1" / JOURNAL_NAME
+    events = [event for event in read_journal(journal) if event.kind == "value"]
+    refs = {ref.name: ref for ref in (ValueRef.from_json(each.header["ref"]) for each in events)}
+    assert refs["X"].codec in ("blosc2", "npy")
+    assert max(refs["box"].stored_bytes, refs["fresh"].stored_bytes) < 1000
+    notebook.check("import kernelext\nfresh = kernelext.load('last', 'fresh')")
+    assert names["fresh"][0]["X"] is names["fresh"][1]
