@@ -59,6 +59,10 @@ def bind_folds(shell: Any, run: Run) -> None:
         together: dict[str, Any] = {}
         if result.end.state is RunState.DONE:
             for name, stored in result.values.items():
+                twin = stored.ref.same_as
+                if twin != name and twin in together:
+                    gathered.setdefault(name, {})[int(fold)] = together[twin]
+                    continue
                 try:
                     value = _decoded(shell, stored, result, together)
                 except UNREADABLE as exc:

@@ -92,7 +92,10 @@ def decode(
     if ref.is_member:
         if ref.file_name not in together:
             together[ref.file_name] = _read(reader, ref, source, namespace)
-        value = together[ref.file_name][ref.name]
+        members = together[ref.file_name]
+        if not isinstance(members, dict) or ref.name not in members:
+            raise ValueCodecError(f"`{ref.name}` is not in its file; run the cell again.")
+        value = members[ref.name]
     else:
         value = _read(reader, ref, source, namespace)
     together[ref.name] = value

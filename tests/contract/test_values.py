@@ -245,3 +245,14 @@ def test_what_is_shared_has_a_file_of_its_own(notebook: Notebook, host: str) -> 
     assert max(refs["box"].stored_bytes, refs["fresh"].stored_bytes) < 1000
     notebook.check("import kernelext\nfresh = kernelext.load('last', 'fresh')")
     assert names["fresh"][0]["X"] is names["fresh"][1]
+
+
+def test_folds_share_as_the_cell_did(notebook: Notebook, host: str) -> None:
+    notebook.check(
+        f"%%folds 0-1 --on {host} --out x,y,box\nimport numpy as np\n"
+        "x = y = np.arange(3.0) + fold\nbox = [x]"
+    )
+    names = notebook.names
+    for fold in (0, 1):
+        assert names["x"][fold][0] == fold
+        assert names["x"][fold] is names["y"][fold] is names["box"][fold][0]

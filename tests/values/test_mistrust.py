@@ -141,6 +141,13 @@ def test_offsets_of_a_table_that_leave_the_file_are_refused() -> None:
         mistrusted(vouched("arrow", data), data)
 
 
+@pytest.mark.parametrize("value", [[1], {"y": 1}])
+def test_member_that_its_file_lacks_is_refused(value: Any) -> None:
+    made = encode("x", value, {})
+    with pytest.raises(ValueCodecError, match="`x` is not in its file"):
+        mistrusted(dataclasses.replace(made.ref, is_member=True), joined(made))
+
+
 def test_metalayer_of_a_frame_is_not_rebuilt_into_objects() -> None:
     source = "def kernel(x):\n    return x"
     code = {"kind": "lazyudf", "version": 1, "name": "kernel", "udf_source": source}
