@@ -10,6 +10,7 @@ from kernelext.magics.inplace import refill
 from kernelext.magics.inplace_together import refill_together
 from kernelext.models import RunState
 from kernelext.runs import FoldResult, Run, StoredValue
+from kernelext.runs.keeping import kept_text
 from kernelext.values import decode
 
 # A module may raise anything while it is imported here; these are what libraries do raise.
@@ -25,7 +26,7 @@ def bind_remote(shell: Any, run: Run) -> None:
     for name, stored in result.values.items():
         twin = stored.ref.same_as
         if twin != name and twin in names and twin not in unread:
-            names[name] = names[twin]
+            names[name] = together[name] = names[twin]
             continue
         try:
             value = _decoded(shell, stored, result, together)
@@ -39,6 +40,7 @@ def bind_remote(shell: Any, run: Run) -> None:
             names[name] = value
         elif stored.ref.is_member or not refill(names[name], value):
             _rebind(names, names[name], value)
+        together[name] = names[name]  # what holds it is to hold the notebook's own object
     for name in result.deleted:
         if name in run.plan.inputs:
             names.pop(name, None)
@@ -75,6 +77,10 @@ def bind_folds(shell: Any, run: Run) -> None:
         together: dict[str, Any] = {}
         if result.end.state is RunState.DONE:
             for name, stored in result.values.items():
+                twin = stored.ref.same_as
+                if twin != name and twin in together:
+                    gathered.setdefault(name, {})[int(fold)] = together[twin]
+                    continue
                 try:
                     value = _decoded(shell, stored, result, together)
                 except UNREADABLE as exc:
@@ -121,12 +127,7 @@ def _say_left(result: FoldResult, where: str = "") -> None:
 def _say_unread(name: str, error: Exception, result: FoldResult) -> None:
     """One value that cannot be read keeps the others from nobody; its bytes are at home."""
     if isinstance(error, PickleKept):
-        stored = result.values[name]
-        _say(
-            f"{name} ({stored.ref.type_name}) stays on disk: it is a pickle, and"
-            f' {result.host} has pickles = "keep" in your kernelext.toml. Only if you trust it:'
-            f" cloudpickle.load(open({str(stored.source)!r}, 'rb'))"
-        )
+        _say(kept_text(result.values[name].ref, result.host, result.attempt))
         return
     if result.values[name].ref.codec == "module":
         _say(f"{name} is not bound here: {error}")

@@ -83,9 +83,10 @@ class Results:
 
     def _send_values(self, names: list[str]) -> None:
         values = {name: self._namespace[name] for name in names}
+        abilities = self._spec.abilities or None
         for group in in_groups(values):
             try:
-                encoded = encode_group(group, values, self._namespace)
+                encoded = encode_group(group, values, self._namespace, abilities=abilities)
             except ValueCodecError:
                 for name in group:
                     self._send_alone(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from kernelext.models import ValueRef
+from kernelext.models import AttemptId, ValueRef
 from kernelext.runs.plan import RunPlan
 from kernelext.runs.results import FoldResult, StoredValue
 
@@ -31,6 +31,15 @@ def keep_pickles(result: FoldResult, plan: RunPlan, directory: Path) -> FoldResu
         if _is_wanted(stored.ref, plan)
     }
     return dataclasses.replace(result, values=values, loads_pickles=False)
+
+
+def kept_text(ref: ValueRef, host: str, attempt: AttemptId) -> str:
+    """Say that a result is not bound because its host is not trusted, and what would load it."""
+    return (
+        f"{ref.name} ({ref.type_name}) stays on disk: reading it can run code (it is a pickle, or"
+        f' holds types of other libraries), and {host} has pickles = "keep" in your'
+        f' kernelext.toml. Only if you trust it: kernelext.load("{attempt.run}", "{ref.name}")'
+    )
 
 
 def _is_wanted(ref: ValueRef, plan: RunPlan) -> bool:

@@ -140,8 +140,9 @@ class Sender:
             )
 
     def _refuse_size(self, encoded: Sequence[Encoded]) -> None:
-        """Check again what only its encoding could tell the size of."""
-        values = {each.ref.name: each.ref.size_bytes for each in encoded}
+        """Check again what only its encoding could tell the size of, each object once."""
+        files = {each.ref.file_name: each.ref for each in reversed(encoded)}
+        values = {ref.name: ref.size_bytes for ref in files.values()}
         snapshot, limit_bytes = self._plan.snapshot, self._plan.upload_limit_bytes
         if sum(values.values()) + (snapshot.size_bytes if snapshot else 0) > limit_bytes:
             refuse_size(values, snapshot.file_sizes if snapshot else {}, limit_bytes)

@@ -15,6 +15,8 @@ from kernelext.values.form import Form, NotExact, Stored
 from kernelext.values.stored import Buffer
 
 KEY = b"kernelext"
+EXTENSION = b"ARROW:extension:name"
+FOOTER_END_BYTES = 10  # the footer's size and the magic letters
 SAMPLE_ROWS = 20_000
 WORTH_IT = 0.95  # of the raw size; above, compressing costs more than it saves
 SERIES = "kernelext.Series:"  # of polars: a frame of one column, whose name begins with it
@@ -39,8 +41,14 @@ def form_of(value: Any) -> Form:
     return taker(value)
 
 
-def read(data: Buffer) -> Any:
+def read(data: Buffer, *, validates: bool = False) -> Any:
     """Read what `form_of` stored.
+
+    Parameters
+    ----------
+    data : bytes or memoryview
+    validates : bool
+        Whether to look at every value first: offsets that leave the file would be followed.
 
     Raises
     ------
@@ -53,6 +61,8 @@ def read(data: Buffer) -> Any:
         metadata = dict(file.schema.metadata or {})
         held = jsontags.loads(metadata.pop(KEY))
         table = file.read_all().replace_schema_metadata(metadata or None)
+    if validates:
+        table.validate(full=True)
     kind = held["kind"]
     if kind.startswith("pandas."):
         return pandas_tables.from_table(table, held)
@@ -64,6 +74,17 @@ def read(data: Buffer) -> Any:
     if kind == "Array":
         return pa.concat_arrays(table.column(0).chunks) if len(table) else _empty(table)
     return table
+
+
+def has_extension_types(data: Buffer) -> bool:
+    """Whether a file names types of other libraries, whose own code would read them.
+
+    Such code may unpickle what the file says, and one type of polars holds addresses of memory.
+    The schema that a reader takes is the one in the footer, where names are plain bytes.
+    """
+    end = len(data) - FOOTER_END_BYTES
+    footer_bytes = int.from_bytes(data[max(end, 0) : end + 4], "little")
+    return EXTENSION in bytes(data[max(end - footer_bytes, 0) :])
 
 
 def read_polars(data: Buffer) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import mmap
 import os
 from collections.abc import Callable
@@ -31,7 +32,7 @@ Reader = Callable[[ValueRef, Source, "dict[str, Any]"], Any]
 
 
 # Reading these runs no code that the bytes choose. A codec that is not here counts as a pickle.
-CODELESS = frozenset({"json", "blosc2", "npy", "npz", "ubjson"})
+CODELESS = frozenset({"json", "blosc2", "npy", "npz", "ubjson", "arrow", "polars"})
 
 
 def decode(
@@ -55,8 +56,8 @@ def decode(
     loads_pickles : bool
         Whether whoever wrote the bytes may run code here.
     together : dict, optional
-        Where variables that share objects are kept until each of them is decoded: the same for
-        all variables of one run.
+        Where variables that share objects are kept until each of them is decoded, by their
+        names too: the same for all variables of one run.
 
     Returns
     -------
@@ -72,7 +73,7 @@ def decode(
     ImportError
         The value is a module that cannot be imported here.
     """
-    reader = _READERS.get(ref.codec)
+    reader = _PICKLES.get(ref.codec) or _READERS.get(ref.codec)
     if reader is None:
         raise ValueCodecError(
             f"`{ref.name}` is stored as `{ref.codec}`, which this version cannot read: "
@@ -82,13 +83,23 @@ def decode(
         name = _read(reader, ref, source, namespace)
         return modules.load(name) if loads_pickles else modules.loaded(name)
     if not loads_pickles and ref.codec not in CODELESS:
-        raise PickleKept(f"`{ref.name}` (`{ref.type_name}`) is a pickle: reading it may run code.")
+        raise _kept(ref, "is a pickle")
+    together = {} if together is None else together
+    if ref.codec in _PICKLES:
+        reader = functools.partial(_PICKLES[ref.codec], known=together)
+    elif not loads_pickles:
+        reader = _CAREFUL.get(ref.codec, reader)
     if ref.is_member:
-        together = {} if together is None else together
-        if ref.identity not in together:
-            together[ref.identity] = _read(reader, ref, source, namespace)
-        return together[ref.identity][ref.name]
-    return _read(reader, ref, source, namespace)
+        if ref.file_name not in together:
+            together[ref.file_name] = _read(reader, ref, source, namespace)
+        members = together[ref.file_name]
+        if not isinstance(members, dict) or ref.name not in members:
+            raise ValueCodecError(f"`{ref.name}` is not in its file; run the cell again.")
+        value = members[ref.name]
+    else:
+        value = _read(reader, ref, source, namespace)
+    together[ref.name] = value
+    return value
 
 
 def _read(reader: Reader, ref: ValueRef, source: Source, namespace: dict[str, Any]) -> Any:
@@ -134,8 +145,8 @@ def _module(ref: ValueRef, source: Source, namespace: dict[str, Any]) -> Any:
     return str(_checked(ref, source), "utf-8")
 
 
-def _pickle(ref: ValueRef, source: Source, namespace: dict[str, Any]) -> Any:
-    return pickles.loads(_checked(ref, source), namespace)
+def _pickle(ref: ValueRef, source: Source, namespace: dict[str, Any], known: dict[str, Any]) -> Any:
+    return pickles.loads(_checked(ref, source), namespace, known=known)
 
 
 def _blosc2(ref: ValueRef, source: Source, namespace: dict[str, Any]) -> Any:
@@ -167,9 +178,25 @@ def _whole(reader: Callable[[stored.Buffer], Any]) -> Reader:
     return read
 
 
-def _pickle_zip(ref: ValueRef, source: Source, namespace: dict[str, Any]) -> Any:
+def _careful_table(reader: Callable[[stored.Buffer], Any]) -> Reader:
+    def read(ref: ValueRef, source: Source, namespace: dict[str, Any]) -> Any:
+        data = _checked(ref, source)
+        if arrow.has_extension_types(data):
+            raise _kept(ref, "holds extension types")
+        return reader(data)
+
+    return read
+
+
+def _kept(ref: ValueRef, why: str) -> PickleKept:
+    return PickleKept(f"`{ref.name}` (`{ref.type_name}`) {why}: reading it may run code.")
+
+
+def _pickle_zip(
+    ref: ValueRef, source: Source, namespace: dict[str, Any], known: dict[str, Any]
+) -> Any:
     pickled, outside = buffers.read(_checked(ref, source))
-    return pickles.loads(pickled, namespace, outside)
+    return pickles.loads(pickled, namespace, outside, known)
 
 
 _READERS: dict[str, Reader] = {
@@ -182,6 +209,11 @@ _READERS: dict[str, Reader] = {
     "polars": _whole(arrow.read_polars),
     "ubjson": _whole(boosters.read),
     "module": _module,
-    "pickle": _pickle,
-    "pickle_zip": _pickle_zip,
+}
+_PICKLES: dict[str, Callable[..., Any]] = {"pickle": _pickle, "pickle_zip": _pickle_zip}
+
+# For bytes from whoever may run no code here.
+_CAREFUL: dict[str, Reader] = {
+    "arrow": _careful_table(functools.partial(arrow.read, validates=True)),
+    "polars": _careful_table(arrow.read_polars),
 }

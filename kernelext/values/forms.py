@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -125,8 +125,17 @@ def _plain(value: object) -> Form:
     return Form("json", (data,), lambda _: Stored("json", (data,)), (), len(data))
 
 
-def pickled(name: str, value: object, namespace: dict[str, Any]) -> Form:
+def pickled(
+    name: str, value: object, namespace: dict[str, Any], refers: Mapping[int, str] | None = None
+) -> Form:
     """Take a value apart as a pickle, whatever it is.
+
+    Parameters
+    ----------
+    name, value, namespace
+        As for `form_of`.
+    refers : mapping of int to str, optional
+        Variables in it that the pickle only names, by the ids of their objects.
 
     Raises
     ------
@@ -134,7 +143,7 @@ def pickled(name: str, value: object, namespace: dict[str, Any]) -> Form:
         It cannot be pickled; the message names what in it.
     """
     try:
-        made = pickles.dumps(value, namespace)
+        made = pickles.dumps(value, namespace, refers)
     except pickles.Unpicklable as exc:
         raise ValueCodecError(_why_not(name, value, exc)) from exc
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import io
 import pickle
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import Any
 
+from kernelext.errors import ValueCodecError
 from kernelext.values import buffers, masked, pandas_strings, reducers
 from kernelext.values.stored import Buffer
 
@@ -51,7 +52,9 @@ class Pickled:
     libraries: frozenset[str]
 
 
-def dumps(value: object, namespace: dict[str, Any]) -> Pickled:
+def dumps(
+    value: object, namespace: dict[str, Any], refers: Mapping[int, str] | None = None
+) -> Pickled:
     """Pickle a value by cloudpickle, protocol 5, with large arrays out of band.
 
     Parameters
@@ -59,6 +62,8 @@ def dumps(value: object, namespace: dict[str, Any]) -> Pickled:
     value : object
     namespace : dict
         The notebook's. Functions whose globals it is travel without these.
+    refers : mapping of int to str, optional
+        Variables in the value that the pickle only names, by the ids of their objects.
 
     Raises
     ------
@@ -73,7 +78,8 @@ def dumps(value: object, namespace: dict[str, Any]) -> Pickled:
         outside.append(buffer)
         return False
 
-    pickler = _pickler_class()(file, namespace, keep_inside)
+    pickler = _pickler_class(refers is not None)(file, namespace, keep_inside)
+    pickler.refers = refers
     try:
         pickler.dump(value)
     except Exception as exc:
@@ -82,7 +88,12 @@ def dumps(value: object, namespace: dict[str, Any]) -> Pickled:
     return Pickled(file.getbuffer(), tuple(outside), pickler.holds_code, libraries)
 
 
-def loads(data: Buffer, namespace: dict[str, Any], outside: Iterable[Any] = ()) -> Any:
+def loads(
+    data: Buffer,
+    namespace: dict[str, Any],
+    outside: Iterable[Any] = (),
+    known: Mapping[str, Any] | None = None,
+) -> Any:
     """Read a pickle; functions of the notebook get `namespace` as their globals.
 
     Parameters
@@ -91,18 +102,24 @@ def loads(data: Buffer, namespace: dict[str, Any], outside: Iterable[Any] = ()) 
     namespace : dict
     outside : iterable of buffer
         Its arrays that are out of band, in order.
+    known : mapping of str to object, optional
+        The variables that it names.
 
     Raises
     ------
     WrongPython
         It holds code of another Python version.
+    ValueCodecError
+        A variable that it names is not known.
     Exception
         Whatever the pickle's own classes raise.
     """
     missing = object()
     had = namespace.get("__builtins__", missing)
     try:
-        return _Unpickler(io.BytesIO(data), namespace, outside).load()
+        return _Unpickler(
+            io.BytesIO(data), namespace, outside, {} if known is None else known
+        ).load()
     finally:  # cloudpickle sets it with every function
         if had is missing:
             namespace.pop("__builtins__", None)
@@ -111,7 +128,7 @@ def loads(data: Buffer, namespace: dict[str, Any], outside: Iterable[Any] = ()) 
 
 
 @functools.cache
-def _pickler_class() -> Any:
+def _pickler_class(has_references: bool) -> Any:
     import cloudpickle
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -153,13 +170,32 @@ def _pickler_class() -> Any:
                 return reducers.with_slots(reduced, obj)
             return reduced
 
-    return Pickler
+    class Referring(Pickler):
+        """Names variables instead of pickling them; asking for each object takes time."""
+
+        def persistent_id(self, obj: Any) -> str | None:
+            name: str | None = self.refers.get(id(obj))
+            return name
+
+    return Referring if has_references else Pickler
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: io.BytesIO, namespace: dict[str, Any], outside: Any) -> None:
+    def __init__(
+        self, file: io.BytesIO, namespace: dict[str, Any], outside: Any, known: Mapping[str, Any]
+    ) -> None:
         super().__init__(file, buffers=outside)
         self.namespace = namespace
+        self.known = known
+
+    def persistent_load(self, pid: str) -> Any:
+        try:
+            return self.known[pid]
+        except KeyError:
+            raise ValueCodecError(
+                f"It holds the variable `{pid}`, which is not at home or cannot be read: fetch all"
+                " of the run, or run the cell again."
+            ) from None
 
     def find_class(self, module: str, name: str) -> Any:
         if module == reducers.__name__ and name == "NAMESPACE":

@@ -5,10 +5,11 @@ from __future__ import annotations
 import enum
 import sys
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+from kernelext.values.disjoint import DisjointSets
 from kernelext.values.immutable import ATOMS
 
 # Past so many objects no more is looked into (some 20 ms).
@@ -39,24 +40,15 @@ def shared_groups(values: Mapping[str, object]) -> list[tuple[str, ...]]:
     found = {name: value for name, value in values.items() if not _is_plain(value)}
     if len(found) < 2:
         return []
-    leader = {name: name for name in found}
-
-    def lead(name: str) -> str:
-        while leader[name] != name:
-            name = leader[name]
-        return name
-
+    sets = DisjointSets(found)
     owner: dict[int, str] = {}
     held: list[object] = []  # no two of them share an id while they are held
     for name, value in found.items():
-        for part in _objects(value, held):
+        for part in objects_in(value, held):
             first = owner.setdefault(id(part), name)
             if first != name:
-                leader[lead(name)] = lead(first)
-    groups: dict[str, list[str]] = {}
-    for name in found:
-        groups.setdefault(lead(name), []).append(name)
-    return [tuple(names) for names in groups.values() if len(names) > 1]
+                sets.join(first, name)
+    return [tuple(names) for names in sets.sets().values() if len(names) > 1]
 
 
 def holds_itself(value: object) -> bool:
@@ -66,7 +58,7 @@ def holds_itself(value: object) -> bool:
         part is value
         for start in _parts(value)
         if not _is_plain(start)
-        for part in _objects(start, held)
+        for part in objects_in(start, held)
     )
 
 
@@ -74,8 +66,17 @@ def _is_plain(value: object) -> bool:
     return type(value) in ATOMS or isinstance(value, (enum.Enum, *CODE))
 
 
-def _objects(value: object, held: list[object]) -> Iterator[object]:
-    """Yield what can change in place, or is told apart, in a value."""
+def objects_in(value: object, held: list[object], stops: Container[int] = ()) -> Iterator[object]:
+    """Yield what can change in place, or is told apart, in a value.
+
+    Parameters
+    ----------
+    value : object
+    held : list of object
+        Takes what has been looked at, in all values: no two of them share an id meanwhile.
+    stops : container of int
+        Ids of objects into which is not looked, unless it is the value itself.
+    """
     waiting, seen = [value], set()
     for part in waiting:
         if id(part) in seen:
@@ -84,9 +85,11 @@ def _objects(value: object, held: list[object]) -> Iterator[object]:
         if len(held) >= MOST_OBJECTS:
             return
         held.append(part)
-        if type(part) not in (tuple, frozenset):
+        is_stop = id(part) in stops
+        if is_stop or type(part) not in (tuple, frozenset):
             yield part
-        waiting.extend(each for each in _parts(part) if not _is_plain(each))
+        if part is value or not is_stop:
+            waiting.extend(each for each in _parts(part) if not _is_plain(each))
 
 
 def _parts(value: Any) -> Iterable[object]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from kernelext.errors import ValueCodecError
 from kernelext.values import forms
+from kernelext.values.bundles import Bundle, bundles_of
 from kernelext.values.encode import Encoded, encode, encode_form
 from kernelext.values.immutable import is_immutable
 from kernelext.values.sharing import shared_groups
@@ -28,8 +29,9 @@ def encode_group(
 ) -> list[Encoded]:
     """Turn variables that share objects into bytes.
 
-    Several names of one object refer to the first of them; where the sharing is nested, all are
-    one pickle, to which every variable's manifest refers.
+    Several names of one object refer to the first of them. A variable that holds others is a
+    pickle with references to these, which come before it in files of their own. Only what holds
+    each other, or shares what is no variable, is one pickle, to which every manifest refers.
 
     Parameters
     ----------
@@ -44,23 +46,44 @@ def encode_group(
     ValueCodecError
         One of them cannot travel.
     """
-    first = names[0]
-    if all(values[name] is values[first] for name in names):
-        encoded = encode(first, values[first], namespace, abilities=abilities)
-        twins = (dataclasses.replace(encoded.ref, name=name, same_as=first) for name in names[1:])
-        return [encoded, *(dataclasses.replace(encoded, ref=ref) for ref in twins)]
-    held = {name: values[name] for name in names}
+    mine = {name: values[name] for name in names}
+    found: dict[int, Encoded] = {}
+    for bundle in bundles_of(mine):
+        for each in _encode_bundle(bundle, mine, namespace, abilities):
+            found[id(mine[each.ref.name])] = each
+    encoded = list(found.values())
+    for name in names:
+        first = found[id(mine[name])]
+        if first.ref.name != name:
+            ref = dataclasses.replace(first.ref, name=name, same_as=first.ref.name)
+            encoded.append(dataclasses.replace(first, ref=ref))
+    return encoded
+
+
+def _encode_bundle(
+    bundle: Bundle,
+    values: Mapping[str, object],
+    namespace: dict[str, Any],
+    abilities: Collection[str] | None,
+) -> list[Encoded]:
+    first, *others = bundle.names
+    if not others:
+        if not bundle.refers:
+            return [encode(first, values[first], namespace, abilities=abilities)]
+        form = forms.pickled(first, values[first], namespace, bundle.refers)
+        return [encode_form(first, values[first], form, abilities)]
+    held = {name: values[name] for name in bundle.names}
     try:
-        form = forms.pickled(first, held, namespace)
+        form = forms.pickled(first, held, namespace, bundle.refers)
     except ValueCodecError:
-        for name in names:  # this one names the variable that cannot
+        for name in bundle.names:  # this one names the variable that cannot
             encode(name, values[name], namespace, abilities=abilities)
         raise
     whole = encode_form(first, held, form, abilities)
-    kinds = {name: type(values[name]).__name__ for name in names}
+    kinds = {name: type(values[name]).__name__ for name in bundle.names}
     refs = (
         dataclasses.replace(whole.ref, name=name, type_name=kinds[name], is_member=True)
-        for name in names
+        for name in bundle.names
     )
     return [dataclasses.replace(whole, ref=ref) for ref in refs]
 

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import functools
 
-from kernelext.errors import DaemonError, HostError, KernelExtError
+from kernelext.errors import (
+    DaemonError,
+    HostError,
+    KernelExtError,
+    PickleKept,
+    UnknownHost,
+)
 from kernelext.history import AttemptRow, RunRow
 from kernelext.models import RunState
 from kernelext.runs.journal import Account, read_account
+from kernelext.runs.keeping import kept_text
 from kernelext.runs.recovering import Recovered, recover
 from kernelext.runs.settling import settle, settle_unknown
 from kernelext.verbs.context import Context
@@ -124,13 +132,44 @@ def _bind(context: Context, row: RunRow, fold: str | None, names: tuple[str, ...
         The run has no such result, or it is not at home.
     """
     attempts = newest_attempts(context.history, row, fold)
+    mistrusted = _mistrusted(context, attempts) if names else set()
+    load = functools.partial(
+        load_value, context.runs_dir, row, attempts, whole=fold is None, mistrusted=mistrusted
+    )
     held = {name for attempt in attempts for name in _account(context, attempt).values()}
+    bound, lines = [], []
     for name in names:
-        if context.namespace is not None or name not in held:
-            value = load_value(context.runs_dir, row, attempts, name, whole=fold is None)
-            if context.namespace is not None:
-                context.namespace[name] = value
-    return [f"bound here: {', '.join(names)}"] if names and context.namespace is not None else []
+        if context.namespace is None:
+            if name not in held:
+                load(name)  # which says why it is not there
+            continue
+        try:
+            context.namespace[name] = load(name)
+        except PickleKept:
+            lines += _kept(context, attempts, name, mistrusted)
+        else:
+            bound.append(name)
+    return [*lines, f"bound here: {', '.join(bound)}"] if bound else lines
+
+
+def _mistrusted(context: Context, attempts: list[AttemptRow]) -> set[str]:
+    """List the hosts whose pickles stay on disk; one that the user's file forgot is among them."""
+    found = set()
+    for host in {attempt.host for attempt in attempts}:
+        try:
+            if not context.host(host).loads_pickles:
+                found.add(host)
+        except UnknownHost:
+            found.add(host)
+    return found
+
+
+def _kept(
+    context: Context, attempts: list[AttemptRow], name: str, mistrusted: set[str]
+) -> list[str]:
+    mine = [attempt for attempt in attempts if attempt.host in mistrusted]
+    held = {attempt: _account(context, attempt).values().get(name) for attempt in mine}
+    return [kept_text(each.ref, at.host, at.id) for at, each in held.items() if each is not None]
 
 
 def _name(attempt: AttemptRow) -> str:

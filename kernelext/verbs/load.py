@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,20 @@ def attempt_dir(runs_dir: Path, attempt: AttemptRow) -> Path:
 
 
 def load_value(
-    runs_dir: Path, row: RunRow, attempts: list[AttemptRow], name: str, *, whole: bool
+    runs_dir: Path,
+    row: RunRow,
+    attempts: list[AttemptRow],
+    name: str,
+    *,
+    whole: bool,
+    mistrusted: Collection[str] = (),
 ) -> Any:
     """Return a run's value: of a ``%%folds`` run and where `whole`, a dict fold -> value.
+
+    Parameters
+    ----------
+    mistrusted : collection of str
+        Hosts whose pickles are not to be loaded.
 
     Raises
     ------
@@ -86,7 +98,7 @@ def load_value(
     """
     accounts = {each: read_account(attempt_dir(runs_dir, each)) for each in attempts}
     found = {
-        attempt.fold: _decode(account, name)
+        attempt.fold: _decode(account, name, attempt.host not in mistrusted)
         for attempt, account in accounts.items()
         if attempt.state is RunState.DONE and name in account.values()
     }
@@ -97,10 +109,25 @@ def load_value(
     return next(iter(found.values()))
 
 
-def _decode(account: Account, name: str) -> Any:
-    stored = account.values()[name]
-    # A notebook's namespace: functions that were defined in one find their globals there.
-    return decode(stored.ref, stored.source, vars(sys.modules["__main__"]))
+def _decode(account: Account, name: str, loads_pickles: bool) -> Any:
+    return _Decoded(account, loads_pickles)[name]
+
+
+class _Decoded(dict[str, Any]):
+    """The values of one attempt, decoded when they are asked for, by the user or by another."""
+
+    def __init__(self, account: Account, loads_pickles: bool) -> None:
+        super().__init__()
+        self._values = account.values()
+        self._loads_pickles = loads_pickles
+
+    def __missing__(self, name: str) -> Any:
+        stored = self._values[name]
+        # A notebook's namespace: functions that were defined in one find their globals there.
+        namespace = vars(sys.modules["__main__"])
+        return decode(
+            stored.ref, stored.source, namespace, loads_pickles=self._loads_pickles, together=self
+        )
 
 
 def _absent(row: RunRow, accounts: dict[AttemptRow, Account], name: str) -> str:

@@ -49,7 +49,8 @@ def take_project(
     BundleError
         They are too large together, or files look like secrets.
     """
-    values = {name: size_bytes(value) for name, value in inputs.items()}
+    named_once = {id(value): name for name, value in reversed(list(inputs.items()))}
+    values = {name: size_bytes(inputs[name]) for name in named_once.values()}
     values_bytes = sum(values.values())
     root = project_root(context) if sends_files else None
     if root is None:

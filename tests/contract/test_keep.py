@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import pickle
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,10 +38,12 @@ def touched(tmp_path: Path) -> Path:
     return tmp_path / "touched"
 
 
-def kept_file(said: str) -> Path:
-    found = re.search(r"open\('([^']+)', 'rb'\)", said)
+def load_as_said(notebook: Notebook, said: str) -> object:
+    """Do what the sentence says, in the notebook."""
+    found = re.search(r"kernelext\.load\(.*\)", said)
     assert found, said
-    return Path(found[1])
+    notebook.check(f"import kernelext\nloaded = {found[0]}")
+    return notebook.names["loaded"]
 
 
 @pytest.mark.parametrize("size", [0, 200_000], ids=["small", "large"])
@@ -58,9 +60,54 @@ def test_pickle_stays_on_disk_and_the_rest_comes(
     assert notebook.names["A"].tolist() == [0, 1, 2]
     assert notebook.names["model"] == "as before"
     assert f'{host} has pickles = "keep"' in shown.stderr
-    with kept_file(shown.stderr).open("rb") as file:
-        pickle.load(file)[0].close()
+    loaded: Any = load_as_said(notebook, shown.stderr)
+    loaded[0].close()
     assert touched.exists()
+
+
+def test_sparse_frames_and_plain_values_come(notebook: Notebook, host: str) -> None:
+    made = (
+        "import numpy as np, pandas as pd, polars as pl, scipy.sparse as sp\n"
+        "M = sp.random_array((300, 200), density=0.1, format='csr', rng=np.random.default_rng(0))\n"
+        "frame = pd.DataFrame({'n': [1, 2], 's': ['a', None]})\n"
+        "table = pl.DataFrame({'n': [1, 2], 's': ['a', None]})\n"
+    )
+    shown = notebook.check(f"%%remote {host} --out M,frame,table\n{made}")
+    assert "stays" not in shown.stderr
+    came = dict(notebook.names)
+    notebook.check(made)
+    assert came["M"].format == "csr"
+    assert (came["M"] != notebook.names["M"]).nnz == 0
+    assert came["frame"].equals(notebook.names["frame"])
+    assert came["table"].equals(notebook.names["table"])
+
+
+def test_of_shared_values_only_the_container_stays(notebook: Notebook, host: str) -> None:
+    shown = notebook.check(
+        f"%%remote {host} --out params,configs,frame,frames\n"
+        "import pandas as pd\n"
+        "params = {'depth': 3}\nconfigs = [params]\n"
+        "frame = pd.DataFrame({'a': [1]})\nframes = {'train': frame}"
+    )
+    assert notebook.names["params"] == {"depth": 3}
+    assert notebook.names["frame"].a.tolist() == [1]
+    assert "configs (list) stays on disk" in shown.stderr
+    assert "frames (dict) stays on disk" in shown.stderr
+    assert "configs" not in notebook.names
+    assert load_as_said(notebook, shown.stderr) == [{"depth": 3}]
+
+
+def test_fetch_binds_no_pickle(notebook: Notebook, host: str, touched: Path) -> None:
+    notebook.check(
+        f"%%remote {host} --out model,n\n{TRAP.format(path=str(touched))}model, n = Trap(), 5"
+    )
+    notebook.check("del n")
+    shown = notebook.check("%remote fetch last model n")
+    assert not touched.exists()
+    assert notebook.names["n"] == 5
+    assert "model" not in notebook.names
+    assert "model (Trap) stays on disk" in shown.stdout
+    assert "bound here: n\n" in shown.stdout
 
 
 def test_object_array_and_changed_input_stay(notebook: Notebook, host: str, touched: Path) -> None:

@@ -218,3 +218,41 @@ def test_library_that_the_image_lacks_is_named_before_anything_moves(
     shown = lab_notebook.run("%%remote host01\ntable.num_rows")
     assert "`table` (`Table`) needs pyarrow" in str(shown.error)
     assert "--image" in str(shown.error)
+
+
+def test_one_object_of_many_names_counts_once(notebook: Notebook, project: Path) -> None:
+    config = Path(os.environ["KERNELEXT_CONFIG"])
+    config.write_text('upload_limit = "1MB"\n' + config.read_text())
+    notebook.check("import numpy as np\nx = y = z = np.arange(75_000.0)")
+    notebook.check("%%remote local\ntotal = x[1] + y[1] + z[1]")
+    assert notebook.names["total"] == 3.0
+
+
+def test_what_is_shared_has_a_file_of_its_own(notebook: Notebook, host: str) -> None:
+    notebook.check("import numpy as np\nX = np.arange(75_000.0)\nbox = {'X': X}\nold = X")
+    notebook.check(f"%%remote {host}\nassert box['X'] is X\nX[0] = 7\nfresh = [box, X]")
+    names = notebook.names
+    assert names["X"] is names["old"] is names["box"]["X"]
+    assert names["fresh"][0] is names["box"]
+    assert names["fresh"][1] is names["X"]
+    assert names["X"][0] == 7
+    with History.open(history_path(os.environ)) as history:
+        run = history.run("last").id
+    journal = Path(os.environ["KERNELEXT_DATA"]) / "runs" / run / "0" / "1" / JOURNAL_NAME
+    events = [event for event in read_journal(journal) if event.kind == "value"]
+    refs = {ref.name: ref for ref in (ValueRef.from_json(each.header["ref"]) for each in events)}
+    assert refs["X"].codec in ("blosc2", "npy")
+    assert max(refs["box"].stored_bytes, refs["fresh"].stored_bytes) < 1000
+    notebook.check("import kernelext\nfresh = kernelext.load('last', 'fresh')")
+    assert names["fresh"][0]["X"] is names["fresh"][1]
+
+
+def test_folds_share_as_the_cell_did(notebook: Notebook, host: str) -> None:
+    notebook.check(
+        f"%%folds 0-1 --on {host} --out x,y,box\nimport numpy as np\n"
+        "x = y = np.arange(3.0) + fold\nbox = [x]"
+    )
+    names = notebook.names
+    for fold in (0, 1):
+        assert names["x"][fold][0] == fold
+        assert names["x"][fold] is names["y"][fold] is names["box"][fold][0]

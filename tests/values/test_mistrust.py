@@ -11,6 +11,9 @@ from typing import Any
 import blosc2
 import msgpack
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 from kernelext.errors import PickleKept, ValueCodecError
@@ -71,6 +74,78 @@ def test_npy_of_objects_is_not_read(descr: str, tmp_path: Path) -> None:
     with pytest.raises(ValueCodecError):
         mistrusted(vouched("npy", data, shape=(1,), dtype="object"), data)
     assert not (tmp_path / "touched").exists()
+
+
+TABLES = {
+    "pandas": pd.DataFrame({"n": [1, 2], "s": ["a", None]}),
+    "pyarrow": pa.table({"n": [1, 2], "s": ["a", None]}),
+    "polars": pl.DataFrame({"n": [1, 2], "s": ["a", None]}),
+}
+
+
+@pytest.mark.parametrize("library", TABLES)
+def test_table_is_read(library: str) -> None:
+    made = encode("x", TABLES[library], {})
+    assert made.ref.codec in ("arrow", "polars")
+    assert mistrusted(made.ref, joined(made)).equals(TABLES[library])
+
+
+class Loading(pa.ExtensionType):  # type: ignore[misc]
+    """Unpickles what the file says of its type, as those of some libraries do."""
+
+    def __init__(self) -> None:
+        super().__init__(pa.int64(), "tests.loading")
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        return b""
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage: Any, data: bytes) -> Any:
+        pickle.loads(data).close()
+        return cls()
+
+
+@pytest.mark.parametrize("codec", ["arrow", "polars"])
+def test_extension_type_of_a_table_is_not_built(codec: str, tmp_path: Path) -> None:
+    trap = pickle.dumps(Trap(tmp_path / "touched"))
+    of_type = {"ARROW:extension:name": "tests.loading", "ARROW:extension:metadata": trap}
+    schema = pa.schema([pa.field("n", pa.int64(), metadata=of_type)], {"kernelext": "{}"})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, schema) as writer:
+        writer.write_table(pa.table([[1]], schema))
+    data = sink.getvalue().to_pybytes()
+    pa.register_extension_type(Loading())
+    try:
+        with pytest.raises(PickleKept, match="extension types"):
+            mistrusted(vouched(codec, data), data)
+        assert not (tmp_path / "touched").exists()
+        if codec == "arrow":  # it is a trap indeed
+            with pytest.raises(ValueCodecError):
+                decode(vouched(codec, data), data, {})
+            assert (tmp_path / "touched").exists()
+    finally:
+        pa.unregister_extension_type("tests.loading")
+
+
+def test_offsets_of_a_table_that_leave_the_file_are_refused() -> None:
+    offsets = np.array([0, 2**30, 3], "i4")
+    text = pa.Array.from_buffers(
+        pa.string(), 2, [None, pa.py_buffer(offsets), pa.py_buffer(b"abc")]
+    )
+    sink = pa.BufferOutputStream()
+    schema = pa.schema([("s", pa.string())], {"kernelext": '{"kind":"Table"}'})
+    with pa.ipc.new_file(sink, schema) as writer:
+        writer.write_table(pa.Table.from_arrays([text], schema=schema))
+    data = sink.getvalue().to_pybytes()
+    with pytest.raises(ValueCodecError, match="offset"):
+        mistrusted(vouched("arrow", data), data)
+
+
+@pytest.mark.parametrize("value", [[1], {"y": 1}])
+def test_member_that_its_file_lacks_is_refused(value: Any) -> None:
+    made = encode("x", value, {})
+    with pytest.raises(ValueCodecError, match="`x` is not in its file"):
+        mistrusted(dataclasses.replace(made.ref, is_member=True), joined(made))
 
 
 def test_metalayer_of_a_frame_is_not_rebuilt_into_objects() -> None:

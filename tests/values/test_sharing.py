@@ -60,7 +60,8 @@ def together(values: dict[str, Any]) -> dict[str, Any]:
                 found[ref.name] = found[ref.same_as]
             else:
                 found[ref.name] = decode(ref, data, {}, together=kept)
-            assert repr(decode(ref, data, {})) == repr(values[ref.name])  # by itself too
+            again = decode(ref, data, {}, together=dict(found))
+            assert repr(again) == repr(values[ref.name])
     return found
 
 
@@ -90,3 +91,42 @@ def test_holds_itself_finds_cycles() -> None:
     assert not holds_itself(value)
     value.append({"deep": [value]})
     assert holds_itself(value)
+
+
+def test_encode_group_keeps_a_shared_array_in_a_file_of_its_own() -> None:
+    array = np.arange(100_000.0)
+    values = {"box": {"X": array}, "X": array, "again": array}
+    encoded = {each.ref.name: each for each in encode_group(tuple(values), values, {})}
+    assert encoded["X"].ref.codec in ("blosc2", "npy")
+    assert encoded["again"].ref.file_name == encoded["X"].ref.file_name
+    assert encoded["box"].ref.stored_bytes < 1000
+    found = together(values)
+    assert found["box"]["X"] is found["X"] is found["again"]
+
+
+def test_encode_group_follows_chains_and_circles() -> None:
+    x: list[Any] = [1]
+    box = {"x": x}
+    a: dict[str, Any] = {"box": box}
+    b = {"a": a}
+    values = {"b": b, "a": a, "box": box, "x": x}
+    refs = {each.ref.name: each.ref for each in encode_group(tuple(values), values, {})}
+    assert list(refs) == ["x", "box", "a", "b"]
+    assert refs["x"].codec == "json"
+    a["b"] = b
+    refs = {each.ref.name: each.ref for each in encode_group(tuple(values), values, {})}
+    assert refs["a"].is_member
+    assert refs["a"].file_name == refs["b"].file_name
+    assert refs["x"].codec == "json"
+    found = together(values)
+    assert found["a"]["b"] is found["b"]
+    assert found["b"]["a"] is found["a"]
+    assert found["a"]["box"]["x"] is found["x"]
+
+
+def test_container_without_what_it_holds_is_refused() -> None:
+    inner = [1]
+    values = {"a": inner, "b": [inner]}
+    encoded = encode_group(("a", "b"), values, {})[1]
+    with pytest.raises(ValueCodecError, match="holds the variable `a`"):
+        decode(encoded.ref, b"".join(encoded.parts), {})
