@@ -16,6 +16,7 @@ from kernelext.bundle.ignore import IgnoreRules
 from kernelext.bundle.statcache import StatCache, is_racy
 from kernelext.errors import BundleError, ProjectTooLarge
 from kernelext.models import CHUNK_BYTES, Chunk, FileEntry
+from kernelext.wire import MAX_BODY_BYTES
 
 READ_TRIES = 3
 HELD_BYTES = 16 * 1024 * 1024  # of files that were just changed, and may be again
@@ -139,7 +140,7 @@ def take_snapshot(
     SecretsFound
         When files look like secrets and no rule says what is to become of them.
     BundleError
-        When a file cannot be read.
+        When a file cannot be read, or there are too many to list.
     """
     root = Path(os.path.realpath(root))
     project, rules = cache.project(str(root)), IgnoreRules(root)
@@ -179,6 +180,12 @@ def _snapshot(
 ) -> Snapshot:
     files = sorted(files, key=lambda entry: entry.path)
     manifest = json.dumps([_plain(entry) for entry in files], separators=(",", ":")).encode()
+    if len(manifest) > MAX_BODY_BYTES:  # it travels whole
+        raise BundleError(
+            f"the project has {len(files):,} files, more than a host can be told of at once:"
+            " pack small files into archives, or name what the cells do not need in .dockerignore"
+            " or .gitignore"
+        )
     chunk = Chunk(hashlib.sha256(manifest).hexdigest(), len(manifest))
     return Snapshot(root, tuple(files), manifest, chunk, left, held)
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from kernelext.daemon.removal import remove_tree
 from kernelext.daemon.statedir import SAFE_DIGEST, StateDir
 from kernelext.errors import DaemonError
 from kernelext.models import Chunk
@@ -25,8 +26,8 @@ class BlobStore:
     def __init__(self, state: StateDir) -> None:
         self._state = state
         self._folder = str(state.blobs)
-        shutil.rmtree(state.incoming, ignore_errors=True)  # of a daemon that was killed
-        state.incoming.mkdir(mode=0o700)
+        remove_tree(state.incoming)  # of a daemon that was killed
+        state.incoming.mkdir(mode=0o700, exist_ok=True)
 
     def path(self, digest: str) -> Path:
         """Return where a blob lies or would lie.

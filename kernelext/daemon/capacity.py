@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from kernelext.models import ALL_GPUS, AttemptId, RunSpec
 
@@ -14,8 +15,8 @@ class Share:
 
     Attributes
     ----------
-    cores : float
-        Of the host's slots.
+    cores : Fraction or int
+        Of the host's slots; exact, so that equal parts fill the host.
     memory_bytes : int
     threads : int
         What numeric libraries are to use.
@@ -25,7 +26,7 @@ class Share:
         Ids of the GPUs that are its own.
     """
 
-    cores: float
+    cores: Fraction | int
     memory_bytes: int
     threads: int
     limit_bytes: int | None
@@ -99,10 +100,11 @@ class Capacity:
             memory = limits.memory_bytes or self.memory_bytes
             threads = max(1, int(limits.cpus)) if limits.cpus else self.cores
             return Share(self.slots, memory, threads, limits.memory_bytes, gpus)
-        part = len(gpus) / len(self.gpus) if gpus and self.gpus else 0.0
-        cores = limits.cpus or max(1.0, part * self.slots)
-        memory = limits.memory_bytes or int(
-            self.memory_bytes * min(1.0, max(part, cores / self.slots))
-        )
+        part = Fraction(len(gpus), len(self.gpus)) if gpus and self.gpus else Fraction(0)
+        cores = part * self.slots or Fraction(1)
+        if limits.cpus:  # by its text: ten times 0.1 are then 1
+            cores = Fraction(str(float(limits.cpus)))
+        of_memory = min(Fraction(1), max(part, cores / self.slots))
+        memory = limits.memory_bytes or int(self.memory_bytes * of_memory)
         threads = max(1, int(limits.cpus or part * self.cores))
         return Share(cores, memory, threads, memory, gpus)

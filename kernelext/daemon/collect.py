@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,8 @@ from pathlib import Path
 
 from kernelext.daemon.attempts import RECORD_NAME, Attempt, Attempts
 from kernelext.daemon.engine import Engine
+from kernelext.daemon.removal import remove_tree, tree_bytes
+from kernelext.daemon.spares import Spares
 from kernelext.daemon.statedir import StateDir
 
 # A client that was told that a blob is here submits within this time, or asks again.
@@ -37,6 +38,7 @@ class Collector:
     state : StateDir
     attempts : Attempts
     engine : Engine
+    spares : Spares
     needed : callable
         Returns the digests of the blobs that an attempt needs.
     """
@@ -46,11 +48,13 @@ class Collector:
         state: StateDir,
         attempts: Attempts,
         engine: Engine,
+        spares: Spares,
         needed: Callable[[Attempt], list[str]],
     ) -> None:
         self._state = state
         self._attempts = attempts
         self._engine = engine
+        self._spares = spares
         self._needed = needed
 
     def collect(self, owner: str, older_than_s: float, *, dry_run: bool) -> list[Removed]:
@@ -62,6 +66,7 @@ class Collector:
         return [
             *self._ended(owner, before, dry_run),
             *self._leftovers(dry_run),
+            *self._spare(before, dry_run),
             *self._blobs(min(before, time.time() - BLOB_REST_S), dry_run),
             *self._partial(min(before, time.time() - BLOB_REST_S), dry_run),
         ]
@@ -98,8 +103,13 @@ class Collector:
                 continue
             size_bytes = tree_bytes(path)
             if not dry_run:
-                shutil.rmtree(path, ignore_errors=True)
+                remove_tree(path)
             yield Removed("work directory", path.name, 1, size_bytes)
+
+    def _spare(self, before: float, dry_run: bool) -> Iterator[Removed]:
+        size_bytes = self._spares.drop(before, dry_run=dry_run)
+        if size_bytes is not None:
+            yield Removed("spare copy of a project", "", 1, size_bytes)
 
     def _blobs(self, before: float, dry_run: bool) -> Iterator[Removed]:
         needed = {digest for attempt in self._attempts.living() for digest in self._needed(attempt)}
@@ -143,13 +153,3 @@ def _old_files(folder: Path, before: float) -> Iterator[_File]:
                 found = os.lstat(path)
                 if stat.S_ISREG(found.st_mode) and found.st_mtime <= before:
                     yield _File(path, found.st_size)
-
-
-def tree_bytes(folder: Path) -> int:
-    """Return the size of the files beneath a folder; follows no link."""
-    total = 0
-    for root, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(root, name)).st_size  # noqa: PTH118
-    return total

@@ -3,43 +3,35 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import secrets
-import shutil
 import socket
-import threading
 import time
 from pathlib import Path
 
 from kernelext.daemon.attempts import Attempt, Attempts
 from kernelext.daemon.blobs import BlobStore
 from kernelext.daemon.capacity import Share
+from kernelext.daemon.ending import Endings, stopped_state
 from kernelext.daemon.engine import ContainerPlan, ContainerStatus, Engine
-from kernelext.daemon.outputs import changed_files
 from kernelext.daemon.pulse import Pulse
 from kernelext.daemon.spares import Spares
 from kernelext.daemon.starter import Starter
 from kernelext.daemon.statedir import StateDir, open_beneath
 from kernelext.daemon.supervision import JournalReader, connect_supervisor, whole_journal
-from kernelext.daemon.workdir import make_work, place_inputs, project_files
+from kernelext.daemon.workdir import make_work, place_inputs
 from kernelext.errors import DaemonError, EngineError, ImageNotFound, KernelExtError
 from kernelext.models import (
     EXIT_DISK_FULL,
     JOURNAL_NAME,
-    PROJECT_DIR,
     AttemptEnd,
     EndCause,
     RunState,
     to_json,
 )
 
-log = logging.getLogger(__name__)
-
 LOOK_S = 0.25  # pokes are hints: beside them everything is looked at this often
 STATUS_S = 2.0
 READY_TIMEOUT_S = 120.0
-# Something of the cell may still run, or the disk may have lost what was written last.
-UNSURE_ENDS = (EndCause.INTERNAL, EndCause.ENGINE, EndCause.HOST_LOST)
 EXIT_UNKNOWN = 255  # what an engine says that found a container dead when it started itself
 
 
@@ -48,7 +40,13 @@ class InputMissing(KernelExtError):
 
 
 class Conductor:
-    """Knows how an attempt is prepared, claimed, watched and ended."""
+    """Knows how an attempt is prepared, claimed and watched.
+
+    Attributes
+    ----------
+    spares : Spares
+        The project copy that waits for its next run.
+    """
 
     def __init__(
         self,
@@ -59,13 +57,15 @@ class Conductor:
         pulse: Pulse,
         boot_id: str,
     ) -> None:
+        spares = Spares(state, blobs, engine.cell_uid)
         self._state = state
         self._attempts = attempts
         self._blobs = blobs
         self._engine = engine
         self._pulse = pulse
         self._boot_id = boot_id
-        self._spares = Spares(state, blobs, engine.cell_uid)
+        self.spares = spares
+        self._endings = Endings(state, attempts, blobs, engine, spares)
 
     def conduct(self, attempt: Attempt, share: Share) -> None:
         """Run an attempt to its end; the end is in its record, whatever happens."""
@@ -86,7 +86,7 @@ class Conductor:
             end = AttemptEnd(RunState.FAILED, cause, str(exc))
         except (KernelExtError, ValueError) as exc:
             end = AttemptEnd(RunState.FAILED, EndCause.INTERNAL, str(exc))
-        self._finish(attempt, end)
+        self._endings.finish(attempt, end)
 
     def resume(self, attempt: Attempt) -> None:
         """Go on with an attempt that an earlier daemon has claimed."""
@@ -107,7 +107,11 @@ class Conductor:
             end = AttemptEnd(RunState.FAILED, EndCause.INPUT_MISSING, str(exc))
         except (KernelExtError, OSError) as exc:
             end = AttemptEnd(RunState.FAILED, EndCause.INTERNAL, str(exc))
-        self._finish(attempt, end)
+        self._endings.finish(attempt, end)
+
+    def give_up(self, attempt: Attempt, reason: BaseException) -> None:
+        """End an attempt that could not be conducted, for a reason that nobody foresaw."""
+        self._endings.give_up(attempt, reason)
 
     # before the claim
 
@@ -144,7 +148,7 @@ class Conductor:
         starter = Starter(self._engine, container)
         place_inputs(work, (*spec.inputs, *attempt.record.task.inputs), self._blobs, uid)
         if spec.project is not None:
-            attempt.placed = self._spares.place(work, spec.project)
+            attempt.placed = self.spares.place(work, spec.project)
         starter.join()
         attempt.control = self._wait_ready(attempt, work)
 
@@ -214,7 +218,7 @@ class Conductor:
             return AttemptEnd(RunState.FAILED, EndCause.OUT_OF_MEMORY, exit_code=code)
         if attempt.stop_asked:
             cause = EndCause(attempt.stop_asked)
-            return AttemptEnd(_stopped_state(cause), cause, exit_code=code)
+            return AttemptEnd(stopped_state(cause), cause, exit_code=code)
         if code == EXIT_UNKNOWN:
             return _lost("it, or its Docker engine, was restarted")
         if code == EXIT_DISK_FULL:
@@ -232,8 +236,8 @@ class Conductor:
             if attempt.state is RunState.QUEUED:
                 self._attempts.change(
                     attempt,
-                    state=_stopped_state(cause),
-                    end=AttemptEnd(_stopped_state(cause), cause),
+                    state=stopped_state(cause),
+                    end=AttemptEnd(stopped_state(cause), cause),
                 )
                 return
         if attempt.control is not None:
@@ -248,49 +252,6 @@ class Conductor:
             attempt.ask({"op": "interrupt"})
         else:
             self.stop(attempt, EndCause.USER_INTERRUPT)
-
-    def _finish(self, attempt: Attempt, end: AttemptEnd) -> None:
-        if attempt.state.is_final:
-            return  # taken from the queue while its image was looked up
-        if attempt.final_bytes is None:
-            attempt.final_bytes = attempt.journal_size()
-        if attempt.stop_asked and end.cause in (EndCause.ENGINE, EndCause.INTERNAL):
-            cause = EndCause(attempt.stop_asked)
-            end = AttemptEnd(_stopped_state(cause), cause)
-        self._collect(attempt, end)
-        log.info("attempt.ended id=%s state=%s cause=%s", attempt.id, end.state, end.cause)
-        self._attempts.change(attempt, state=end.state, end=end)
-        if attempt.is_unwanted:
-            self._attempts.forget(attempt)
-        container = attempt.record.container
-
-        def clear() -> None:
-            self._engine.remove(container)
-            waiting = self._state.work / container
-            if waiting.is_symlink():
-                waiting.unlink()
-            shutil.rmtree(waiting, ignore_errors=True)
-            if project is not None:
-                prepare.start()
-
-        project = attempt.record.spec.project
-        prepare = threading.Thread(target=self._spares.prepare, args=(project,), daemon=True)
-        if container:
-            threading.Thread(target=clear, name=f"remove-{container}").start()
-
-    def _collect(self, attempt: Attempt, end: AttemptEnd) -> None:
-        """Find the files that the cell has changed, however it ended, if it surely has."""
-        spec = attempt.record.spec
-        work = self._attempts.work(attempt)
-        if end.cause in UNSURE_ENDS or not any(
-            (work / PROJECT_DIR / folder).exists() for folder in spec.collect
-        ):
-            return
-        sent = project_files(spec.project, self._blobs) if spec.project else ()
-        below = tuple(f"{folder}/" for folder in spec.collect)
-        by_path = {entry.path: entry for entry in sent if entry.path.startswith(below)}
-        changes = changed_files(work, spec.collect, by_path, attempt.placed)
-        self._attempts.keep_changes(attempt, changes)
 
 
 def _check_wanted(attempt: Attempt) -> None:
@@ -329,8 +290,3 @@ def _require_gpus(attempt: Attempt, share: Share) -> None:
     if asked > len(share.gpus) or (asked and not share.gpus):
         there = f"the host has {len(share.gpus) or 'none'} that cells can use"
         raise EngineError(f"the cell asks for GPUs, but {there}; see `%remote hosts NAME`")
-
-
-def _stopped_state(cause: EndCause) -> RunState:
-    cancelled = cause is EndCause.USER_INTERRUPT
-    return RunState.CANCELLED if cancelled else RunState.FAILED

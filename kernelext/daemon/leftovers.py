@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-
 from kernelext.daemon.attempts import Attempts
 from kernelext.daemon.engine import Engine
+from kernelext.daemon.removal import remove_tree
 from kernelext.daemon.statedir import StateDir
 from kernelext.models import RunState
 
@@ -21,7 +20,7 @@ def clear_leftovers(state: StateDir, attempts: Attempts, engine: Engine, code: s
     for attempt in attempts.living():
         if attempt.state is RunState.STARTING:
             engine.remove(attempt.record.container)
-            shutil.rmtree(attempts.work(attempt), ignore_errors=True)
+            remove_tree(attempts.work(attempt))
             attempts.change(attempt, state=RunState.QUEUED, container="", gpus=())
     used = {attempt.record.container for attempt in attempts.living()}
     for container in engine.containers():
@@ -33,12 +32,12 @@ def clear_leftovers(state: StateDir, attempts: Attempts, engine: Engine, code: s
         if path.is_symlink():
             path.unlink()
         else:
-            shutil.rmtree(path, ignore_errors=True)
+            remove_tree(path)
     if not attempts.living():
         for path in (state.root / "code").iterdir():
             if path.name.startswith(code):
                 continue
             if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
+                remove_tree(path)
             else:
                 path.unlink()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -15,15 +16,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from kernelext.errors import KernelExtError
 from kernelext.models import CHUNK_BYTES, PROJECT_DIR, Chunk, FileChanges, FileEntry
+from kernelext.wire import MAX_BODY_BYTES
 
 MAX_DEPTH = 64
 MAX_FILES = 100_000
+MAX_LEFT = 1000  # of what cannot travel; more would tell nobody more
+MAX_LIST_BYTES = MAX_BODY_BYTES - 1024 * 1024  # of a list, which travels in one frame
 RACY_NS = 50_000_000  # a file changed so soon after it was placed may show the same times
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
+ENTRY_BYTES = 64  # of a file's JSON, without its path
+CHUNK_ENTRY_BYTES = 112  # of a chunk's
+
 Stamp = tuple[int, int, int, int]
+
+
+class ListFull(KernelExtError):
+    """A cell has changed more files than its host lists."""
 
 
 def stamp(found: os.stat_result) -> Stamp:
@@ -70,12 +82,16 @@ def changed_files(
     for folder in folders:
         try:
             fd = open_folder(work, f"{PROJECT_DIR}/{folder}")
+            search.look_into(fd, folder)
         except FileNotFoundError:
             continue
+        except PermissionError as exc:
+            search.leave(folder, f"it cannot be read there: {exc.strerror}")
         except OSError:
-            search.left.append((folder, "it is no folder there"))
-            continue
-        search.look_into(fd, folder)
+            search.leave(folder, "it is no folder there")
+        except ListFull as exc:
+            search.left.append((folder, str(exc)))
+            break
     return FileChanges(tuple(search.files), tuple(search.left))
 
 
@@ -123,16 +139,34 @@ class _Search:
         self._placed = placed
         self.files: list[FileEntry] = []
         self.left: list[tuple[str, str]] = []
+        self._left_count = 0
+        self._list_bytes = 0
+
+    def leave(self, path: str, reason: str) -> None:
+        """Note that something cannot travel; the first ones by name."""
+        self._left_count += 1
+        if self._left_count > MAX_LEFT + 1:
+            return
+        if self._left_count > MAX_LEFT:
+            reason = f"it cannot travel, and nor can more of what follows (over {MAX_LEFT:,})"
+        self._count_bytes(len(json.dumps([path, reason])), path)
+        self.left.append((path, reason))
 
     def look_into(self, fd: int, folder: str) -> None:
-        """List an open folder and those below it; closes it."""
+        """List an open folder and those below it; closes it.
+
+        Raises
+        ------
+        ListFull
+            What is listed by now may travel.
+        """
         try:
             for name in sorted(os.listdir(fd)):
                 path = f"{folder}/{name}"
                 try:
                     self._look_at(fd, name, path)
                 except OSError as exc:
-                    self.left.append((path, f"it cannot be read there: {exc.strerror}"))
+                    self.leave(path, f"it cannot be read there: {exc.strerror}")
         finally:
             os.close(fd)
 
@@ -143,19 +177,36 @@ class _Search:
         elif self._is_sent_link(folder, name, path, found):
             return
         elif not stat.S_ISREG(found.st_mode):
-            self.left.append((path, _oddity(found.st_mode)))
+            self.leave(path, _oddity(found.st_mode))
         elif not self._placed.is_untouched(path, found):
-            if len(self.files) >= MAX_FILES:
-                raise OSError(errno.E2BIG, f"the cell changed more than {MAX_FILES:,} files")
             entry = _read_entry(folder, name, path)
             before = self._sent.get(path)
             if before is None or before.chunks != entry.chunks:
-                self.files.append(entry)
+                self._add(entry)
+
+    def _add(self, entry: FileEntry) -> None:
+        if len(self.files) >= MAX_FILES:
+            raise _full(f"more than {MAX_FILES:,} files", entry.path)
+        size = len(json.dumps(entry.path)) + ENTRY_BYTES + CHUNK_ENTRY_BYTES * len(entry.chunks)
+        self._count_bytes(size, entry.path)
+        self.files.append(entry)
+
+    def _count_bytes(self, size: int, path: str) -> None:
+        self._list_bytes += size
+        if self._list_bytes > MAX_LIST_BYTES:
+            raise _full("more files than a list of them may hold", path)
 
     def _is_sent_link(self, folder: int, name: str, path: str, found: os.stat_result) -> bool:
         if not stat.S_ISLNK(found.st_mode) or path not in self._sent:
             return False
         return self._sent[path].link == os.readlink(name, dir_fd=folder)
+
+
+def _full(what: str, path: str) -> ListFull:
+    return ListFull(
+        f"the cell changed {what}; those before {path} come home, the rest does not:"
+        " write fewer, say one archive"
+    )
 
 
 def _oddity(mode: int) -> str:

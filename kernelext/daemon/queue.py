@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 
 from kernelext.daemon.attempts import Attempt, Attempts
@@ -10,6 +11,8 @@ from kernelext.daemon.conductor import Conductor
 from kernelext.daemon.engine import Engine
 from kernelext.daemon.pulse import Pulse
 from kernelext.models import HostFacts, RunState
+
+log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
 
@@ -95,6 +98,9 @@ class Queue:
                     self._conductor.resume(attempt)
                 else:
                     self._conductor.conduct(attempt, share)
+            except Exception as exc:  # without an end its client would wait for ever
+                log.exception("attempt.broken id=%s", attempt.id)
+                self._conductor.give_up(attempt, exc)
             finally:
                 with self._pulse:
                     self._capacity.give_back(attempt.id)

@@ -33,6 +33,8 @@ from kernelext.models import (
 )
 from kernelext.wire import MAX_BODY_BYTES, Header
 
+MAX_MISSING = 200_000  # digests in an answer's header; the client sends these and submits again
+
 Answer = tuple[Header, bytes]
 
 
@@ -162,7 +164,7 @@ class Service:
         with self._using:
             missing = self._blobs.missing(self._needed(spec, tasks))
             if missing:
-                return {"missing": missing}, b""
+                return {"missing": missing[:MAX_MISSING]}, b""
             for task in tasks:
                 self.attempts.add(spec, task, dict(header.get("env", {})))
         return {"missing": []}, b""
@@ -228,6 +230,7 @@ class Service:
             self._state,
             self.attempts,
             self._engine,
+            self._conductor.spares,
             lambda attempt: self._needed(attempt.record.spec, [attempt.record.task]),
         )
         owner, older_than_s = str(header["owner"]), float(header["older_than_s"])

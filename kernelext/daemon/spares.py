@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import shutil
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from kernelext.daemon.blobs import BlobStore
 from kernelext.daemon.outputs import Placed
+from kernelext.daemon.removal import remove_tree, tree_bytes
 from kernelext.daemon.statedir import StateDir
 from kernelext.daemon.workdir import place_project, project_files
 from kernelext.errors import KernelExtError
@@ -42,7 +42,7 @@ class Spares:
     Parameters
     ----------
     state : StateDir
-        Its `incoming`, which a new daemon empties, holds the copy.
+        What another daemon has left in its `spares` goes.
     blobs : BlobStore
     uid : int or None
         The cells' user.
@@ -55,16 +55,33 @@ class Spares:
         self._spare: Spare | None = None
         self._making: Chunk | None = None
         self._changed = threading.Condition()
+        for stale in state.spares.iterdir():
+            remove_tree(stale)
 
     def place(self, work: Path, manifest: Chunk) -> Placed:
         """Put a project into a work directory: the spare copy, else a new one."""
         spare = self._take(manifest)
         if spare is None:
             return place_project(work, manifest, self._blobs, self._uid)
-        (work / PROJECT_DIR).rmdir()
-        (spare.folder / PROJECT_DIR).rename(work / PROJECT_DIR)
+        try:
+            (spare.folder / PROJECT_DIR).rename(work / PROJECT_DIR)  # which is empty
+        except FileNotFoundError:  # somebody has cleared the state directory by hand
+            return place_project(work, manifest, self._blobs, self._uid)
         spare.folder.rmdir()
         return spare.placed
+
+    def drop(self, before: float, *, dry_run: bool) -> int | None:
+        """Remove the spare copy if it was made before a time; its size, None if none goes."""
+        with self._changed:
+            spare = self._spare
+            if spare is None or _made_at(spare) > before:
+                return None
+            if not dry_run:
+                self._spare = None
+        size_bytes = tree_bytes(spare.folder)
+        if not dry_run:
+            remove_tree(spare.folder)
+        return size_bytes
 
     def prepare(self, manifest: Chunk) -> None:
         """Make a spare copy, unless there is one or it does not pay; takes its time."""
@@ -76,7 +93,7 @@ class Spares:
         made = None
         try:
             if old is not None:
-                shutil.rmtree(old.folder, ignore_errors=True)
+                remove_tree(old.folder)
             if self._pays(manifest):
                 made = self._make(manifest)
         except (KernelExtError, OSError) as exc:  # the disk is full, say
@@ -102,7 +119,7 @@ class Spares:
         return len(files) >= MIN_FILES and size_bytes <= MAX_BYTES
 
     def _make(self, manifest: Chunk) -> Spare:
-        folder = self._state.incoming / f"spare.{secrets.token_hex(8)}"
+        folder = self._state.spares / secrets.token_hex(8)
         try:
             folder.mkdir(mode=0o700)
             (folder / PROJECT_DIR).mkdir(mode=0o700)
@@ -110,6 +127,13 @@ class Spares:
             if self._uid is not None:
                 os.chown(folder / PROJECT_DIR, self._uid, self._uid)
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
             raise
         return Spare(manifest, folder, placed)
+
+
+def _made_at(spare: Spare) -> float:
+    try:
+        return spare.folder.stat().st_mtime
+    except OSError:  # it is gone, and is to be forgotten
+        return 0.0

@@ -7,6 +7,7 @@
     code/DIGEST/    our own modules, unpacked, read-only in containers
     blobs/AB/DIGEST stored bytes, read-only
     incoming/       blobs not whole yet
+    spares/         a copy of a project that waits for its next run
     poke/daemon     the datagram socket that wakes the daemon
     images.json     what probes found in images
     work/CONTAINER/ the work directory of a container that no attempt has claimed
@@ -18,11 +19,11 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import shutil
 import stat
 import threading
 from pathlib import Path
 
+from kernelext.daemon.removal import remove_tree
 from kernelext.errors import DaemonError
 from kernelext.models import AttemptId
 
@@ -35,9 +36,9 @@ class StateDir:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        for path in (self.blobs, self.incoming, self.poke, self.work, self.runs):
+        for path in (self.blobs, self.incoming, self.spares, self.poke, self.work, self.runs):
             path.mkdir(parents=True, exist_ok=True)
-        for path in (self.blobs, self.incoming, self.work, self.runs):
+        for path in (self.blobs, self.incoming, self.spares, self.work, self.runs):
             path.chmod(0o700)
         root.chmod(0o711)  # group docker reaches the socket, nobody lists
 
@@ -60,6 +61,11 @@ class StateDir:
     def incoming(self) -> Path:
         """Blobs not whole yet."""
         return self.root / "incoming"
+
+    @property
+    def spares(self) -> Path:
+        """Copies of projects that wait for their next run."""
+        return self.root / "spares"
 
     @property
     def poke(self) -> Path:
@@ -101,7 +107,7 @@ class StateDir:
             path.rename(doomed)
         except OSError:
             doomed = path
-        remover = threading.Thread(target=shutil.rmtree, args=(doomed, True), daemon=True)
+        remover = threading.Thread(target=remove_tree, args=(doomed,), daemon=True)
         remover.start()
         for parent in (path.parent, path.parent.parent):
             try:

@@ -32,6 +32,7 @@ FAREWELL_S = 1.0  # for what the host is still to hear when the link is closed
 
 BATCH_BYTES = 1024 * 1024
 BATCH_PARTS = 500
+BATCH_DIGESTS = 50_000  # of a question: some 3 MB, of the 16 MiB that a header may have
 
 Part = bytes | memoryview
 Flying = tuple[Future[Frame], list[str], int]
@@ -80,8 +81,11 @@ class HostLink(StandingLink):
 
     def missing(self, digests: Sequence[str]) -> list[str]:
         """Ask which blobs the host lacks; what it has is remembered."""
-        answer, _ = self.ask({"op": "missing", "digests": list(digests)})
-        lacking = [str(digest) for digest in answer["missing"]]
+        lacking: list[str] = []
+        for start in range(0, len(digests), BATCH_DIGESTS):
+            asked = list(digests[start : start + BATCH_DIGESTS])
+            answer, _ = self.ask({"op": "missing", "digests": asked})
+            lacking += (str(digest) for digest in answer["missing"])
         self.known.update(set(digests) - set(lacking))
         return lacking
 

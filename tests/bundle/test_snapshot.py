@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kernelext.bundle import Snapshot, StatCache, take_snapshot
+from kernelext.bundle import Snapshot, StatCache, snapshot, take_snapshot
 from kernelext.errors import BundleError, ProjectTooLarge, SecretsFound
 from kernelext.models import CHUNK_BYTES, FileEntry, Settings
 
@@ -284,3 +284,14 @@ def test_file_that_is_gone_when_it_is_read_is_left_out(tmp_path: Path) -> None:
         assert [entry.path for entry in snap(tmp_path, cache).files] == ["a", "c"]
     (tmp_path / "b").write_text("again")
     assert [entry.path for entry in snap(tmp_path, cache).files] == ["a", "b", "c"]
+
+
+def test_more_files_than_a_host_can_be_told_of_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(100):
+        (tmp_path / f"{number}.txt").write_text(f"{number}")
+    assert len(snap(tmp_path).files) == 100
+    monkeypatch.setattr(snapshot, "MAX_BODY_BYTES", 10_000)
+    with pytest.raises(BundleError, match="the project has 100 files, more than a host"):
+        snap(tmp_path)

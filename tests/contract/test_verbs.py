@@ -15,6 +15,7 @@ import pytest
 
 import kernelext
 from kernelext import cli
+from kernelext.daemon.spares import MIN_FILES
 from kernelext.errors import HistoryError, KernelExtError, OptionError, RunError
 from kernelext.history import History, RunRow, iso_time
 from kernelext.link.local import local_state_dir
@@ -386,6 +387,28 @@ def test_gc_removes_old_blobs_and_values_at_home(notebook: Notebook, data_dir: P
     verb(notebook, "gc local --older-than 0")
     with pytest.raises(HistoryError, match="not at home"):
         kernelext.load(run, "Z")
+
+
+@on_local
+def test_gc_removes_an_old_project_copy_whole(
+    notebook: Notebook, project: Path, data_dir: Path
+) -> None:
+    for number in range(MIN_FILES):
+        (project / f"{number}.txt").write_text(f"{number}")
+    count = "import os\nn = len(os.listdir())"
+    spares = local_state_dir(data_dir) / "spares"
+    for older_than, is_gone in (("1h", False), ("5m", True)):
+        notebook.check(f"%%remote local\n{count}")
+        wait_until(lambda: len(list(spares.glob("*/project/*"))) >= MIN_FILES, "the copy")
+        copies = list(spares.iterdir())
+        for path in (*spares.glob("*/project/*"), *copies):
+            os.utime(path, (time.time() - 700,) * 2)
+        said = verb(notebook, f"gc local --older-than {older_than}")
+        assert "partial" not in said
+        assert ("1 spare copy of a project" in said) == is_gone
+        assert [path.exists() for path in copies] == [not is_gone]
+        notebook.check(f"%%remote local\n{count}")
+        assert notebook.names["n"] >= MIN_FILES
 
 
 @on_local

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kernelext.daemon.capacity import Capacity, Share
@@ -107,3 +107,24 @@ def test_no_gpu_is_given_twice(asked: list[tuple[RunSpec, bool]]) -> None:
     for gone in held:
         capacity.give_back(gone)
     assert capacity.take(attempt(99), spec(whole=True)) is not None
+
+
+@settings(deadline=None, derandomize=True)
+@given(gpus=st.integers(1, 8), cores=st.integers(1, 128), slots=st.none() | st.integers(1, 128))
+@example(gpus=5, cores=24, slots=None)
+@example(gpus=5, cores=48, slots=None)
+@example(gpus=5, cores=96, slots=None)
+def test_a_fold_a_gpu_fills_any_host(gpus: int, cores: int, slots: int | None) -> None:
+    capacity = Capacity(cores, 64 * GIGABYTE + 1, slots)
+    capacity.gpus = [str(number) for number in range(gpus)]
+    shares = [capacity.take(attempt(number), spec(gpus=1)) for number in range(gpus)]
+    assert [share.gpus for share in shares if share] == [(gpu,) for gpu in capacity.gpus]
+    assert sum(share.memory_bytes for share in shares if share) <= 64 * GIGABYTE + 1
+
+
+@pytest.mark.parametrize("cores", [1, 3, 8])
+def test_folds_of_a_tenth_of_a_core_fill_it(cores: int) -> None:
+    capacity = Capacity(cores, 64 * GIGABYTE, None)
+    shares = [capacity.take(attempt(n), spec(cpus=0.1)) for n in range(10 * cores + 1)]
+    assert None not in shares[:-1]
+    assert shares[-1] is None

@@ -14,8 +14,11 @@ from kernelext.daemon.blobs import BlobStore
 from kernelext.daemon.collect import Collector
 from kernelext.daemon.process_engine import ProcessEngine
 from kernelext.daemon.pulse import Pulse
+from kernelext.daemon.spares import MIN_FILES, Spares
 from kernelext.daemon.statedir import StateDir
 from kernelext.models import AttemptEnd, AttemptId, RunSpec, RunState, Task
+
+from .test_spares import project
 
 
 class Place:
@@ -28,7 +31,10 @@ class Place:
         self.needed: list[str] = []
         records = ProcessRecords(root / "processes")
         engine = ProcessEngine(code_dir=root, poke_dir=root, records=records)
-        self._collector = Collector(self.state, self.attempts, engine, lambda _: self.needed)
+        self.spares = Spares(self.state, self.blobs, None)
+        self._collector = Collector(
+            self.state, self.attempts, engine, self.spares, lambda _: self.needed
+        )
 
     def ended(self, run: str, owner: str = "me", state: RunState = RunState.DONE) -> Attempt:
         """Make an attempt that has ended."""
@@ -80,6 +86,20 @@ def test_blob_that_was_asked_for_stays(place: Place) -> None:
     digest = place.blob(b"a submission is about to use it")
     assert place.blobs.missing([digest]) == []
     assert place.collect() == []
+
+
+def test_spare_copy_goes_whole_and_only_when_it_is_old(place: Place) -> None:
+    manifest = project(place.blobs, "one")
+    place.spares.prepare(manifest)
+    files = [path for path in place.state.spares.rglob("*") if path.is_file()]
+    assert len(files) == MIN_FILES
+    for path in files:  # as those of the project are
+        os.utime(path, (0, 0))
+    assert place.collect(300) == []
+    assert all(path.exists() for path in files)
+    assert place.collect(dry_run=True) == ["1 spare copy of a project"]
+    assert place.collect() == ["1 spare copy of a project"]
+    assert not list(place.state.spares.iterdir())
 
 
 def test_leftovers_go(place: Place) -> None:

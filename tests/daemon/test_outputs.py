@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
-from kernelext.daemon.outputs import MAX_DEPTH, Placed, changed_files, read_piece, stamp
-from kernelext.models import CHUNK_BYTES, FileChanges, FileEntry
+from kernelext.daemon import outputs
+from kernelext.daemon.outputs import MAX_DEPTH, MAX_LEFT, Placed, changed_files, read_piece, stamp
+from kernelext.models import CHUNK_BYTES, FileChanges, FileEntry, to_json
 
 FOLDERS = ("data/working", "data/output")
 
@@ -88,3 +90,39 @@ def test_only_files_of_the_project_are_read(tmp_path: Path, out: Path, path: str
     (tmp_path / "outside").write_text("s")
     with pytest.raises(OSError, match=r".*"):
         read_piece(tmp_path, path, 0, 10)
+
+
+def test_list_of_files_ends_with_one_sentence(
+    tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outputs, "MAX_FILES", 10)
+    (out.parent / "working").mkdir()
+    for folder in (out, out.parent / "working"):
+        for number in range(8):
+            (folder / f"{number}").write_text(f"{number}")
+    found = find(tmp_path)
+    assert len(found.files) == 10
+    assert [path for path, _ in found.left] == ["data/output"]
+    assert "more than 10 files; those before data/output/2 come home" in found.left[0][1]
+
+
+def test_list_of_files_fits_into_a_frame(
+    tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outputs, "MAX_LIST_BYTES", 20_000)
+    for number in range(200):
+        (out / (f"{number:03}" + "\N{BOTTLE WITH POPPING CORK}" * 50)).write_text(f"{number}")
+    found = find(tmp_path)
+    assert 0 < len(json.dumps(to_json(found))) < 21_000
+    assert len(found.files) > 10
+    assert len(found.left) == 1
+
+
+def test_what_cannot_travel_is_named_up_to_a_number(tmp_path: Path, out: Path) -> None:
+    for number in range(MAX_LEFT + 20):
+        (out / f"{number:05}").symlink_to("x")
+    (out / "last").write_text("it comes home all the same")
+    found = find(tmp_path)
+    assert [entry.path for entry in found.files] == ["data/output/last"]
+    assert len(found.left) == MAX_LEFT + 1
+    assert "nor can more of what follows" in found.left[-1][1]

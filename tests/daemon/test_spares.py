@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -29,7 +31,7 @@ def project(blobs: BlobStore, text: str, count: int = MIN_FILES) -> Chunk:
 
 
 def waiting(state: StateDir) -> list[str]:
-    return [path.name for path in state.incoming.iterdir()]
+    return [path.name for path in state.spares.iterdir()]
 
 
 @pytest.fixture
@@ -76,3 +78,36 @@ def test_small_project_and_one_that_cannot_be_placed_have_none(state: StateDir) 
     spares.prepare(project(blobs, "one", MIN_FILES - 1))
     spares.prepare(Chunk("0" * 64, 1))
     assert waiting(state) == []
+
+
+def test_old_spare_copy_goes_whole(tmp_path: Path, state: StateDir) -> None:
+    blobs = BlobStore(state)
+    one = project(blobs, "one")
+    spares = Spares(state, blobs, None)
+    assert spares.drop(time.time() + 1, dry_run=False) is None
+    spares.prepare(one)
+    assert spares.drop(time.time() - 60, dry_run=False) is None
+    assert spares.drop(time.time() + 1, dry_run=True) == 3 * MIN_FILES
+    assert len(waiting(state)) == 1
+    assert spares.drop(time.time() + 1, dry_run=False) == 3 * MIN_FILES
+    assert waiting(state) == []
+    assert place(spares, tmp_path / "a", one) == "one"
+
+
+def test_new_daemon_clears_spare_copies(tmp_path: Path, state: StateDir) -> None:
+    blobs = BlobStore(state)
+    one = project(blobs, "one")
+    Spares(state, blobs, None).prepare(one)
+    spares = Spares(state, blobs, None)
+    assert waiting(state) == []
+    assert place(spares, tmp_path / "a", one) == "one"
+
+
+def test_spare_copy_that_is_gone_is_made_anew(tmp_path: Path, state: StateDir) -> None:
+    blobs = BlobStore(state)
+    one = project(blobs, "one")
+    spares = Spares(state, blobs, None)
+    spares.prepare(one)
+    for path in state.spares.iterdir():
+        shutil.rmtree(path)
+    assert place(spares, tmp_path / "a", one) == "one"
