@@ -16,7 +16,7 @@ from kernelext.runs.journal import VALUES_NAME
 from kernelext.runs.keeping import keep_pickles
 from kernelext.runs.reach import Cancelled, Reach
 from kernelext.runs.results import FoldResult
-from kernelext.runs.unfetched import note_unfetched
+from kernelext.runs.unfetched import forget_unfetched, note_unfetched
 
 
 class Ending:
@@ -128,6 +128,7 @@ class Ending:
         size_bytes = files.plan(changes)
         if size_bytes > INLINE_LIMIT_BYTES:
             self._say("fetching", f"{size_bytes / 1e6:.1f} MB of files")
+            self.leave(follower)  # this process may die meanwhile
         try:
             self._reach.persist(files.fetch)
         except RunError as exc:  # the host is lost; how the cell ended is known
@@ -136,6 +137,7 @@ class Ending:
                 f" `%remote fetch {self._desk.plan.run}` brings them"
             )
             return False
+        forget_unfetched(follower.directory)
         return True
 
     def _failed(self, follower: Follower, error: KernelExtError) -> FoldResult:

@@ -139,7 +139,12 @@ def test_files_of_a_dead_client_come_home_beside_what_is_there(
         client.die()
     out.mkdir(parents=True, exist_ok=True)
     (out / "both").write_text("here")
-    wait_until(lambda: "ended: done" in fetch(notebook, f"{client.run} x"), "its end", 30)
+
+    def has_ended() -> bool:
+        notebook.run(f"%remote fetch {client.run} x")
+        return newest().state is RunState.DONE
+
+    wait_until(has_ended, "the cell to end", 30)
     assert not (out / "new").exists()
     said = fetch(notebook, client.run)
     assert "2 files; it has ended: done" in said

@@ -144,6 +144,7 @@ class Mistake:
     says: tuple[str, ...]
     arrange: Arrange = as_it_is
     before: str = "pass"  # a cell that runs in the notebook first
+    after: str = "pass"  # one that runs there last
 
 
 EVERYWHERE = {
@@ -230,8 +231,9 @@ ON_DOCKER = {
         "",
         MEGABYTES.format(8).replace("X", "kept"),
         RunError,
-        ("cannot be kept on this machine", "No space left on device", "run the cell again"),
+        ("cannot be kept on this machine", "No space left on device", "keeps them: `%remote fetch"),
         data_folder("size=2m"),
+        after="%remote gc {host} --older-than 0s",
     ),
     "home_disk_full_from_the_start": Mistake(
         "",
@@ -259,6 +261,7 @@ def check(mistake: Mistake, host: str, scene: Scene) -> None:
         text = str(shown.error) if isinstance(shown.error, RemoteCellError) else sentence(shown)
         for part in mistake.says:
             assert part in text
+        notebook.check(mistake.after.format(host=host))
 
 
 @pytest.mark.parametrize("name", EVERYWHERE)
