@@ -121,7 +121,13 @@ class History:
             settle_fold(db, attempt.run, attempt.fold, iso_time(at))
 
     def end_attempt(
-        self, attempt: AttemptId, end: AttemptEnd, at: float, journal_bytes: int = 0
+        self,
+        attempt: AttemptId,
+        end: AttemptEnd,
+        at: float,
+        journal_bytes: int = 0,
+        *,
+        corrects: bool = False,
     ) -> None:
         """Write how an attempt ended; a second end counts only after ``lost``.
 
@@ -133,12 +139,15 @@ class History:
             Seconds since 1970.
         journal_bytes : int
             Size of the journal at home.
+        corrects : bool
+            Whether it counts after any other end.
         """
         values = {**to_columns(end), "ended_at": iso_time(at), "journal_bytes": journal_bytes}
         with self._database.writing() as db:
             assignments = ", ".join(
                 # A host thought lost may bring the real end later; the journal only grows.
-                f"{name} = CASE WHEN ended_at IS NULL OR state = 'lost' THEN ? ELSE {name} END"
+                f"{name} = CASE WHEN {int(corrects)} OR ended_at IS NULL OR state = 'lost'"
+                f" THEN ? ELSE {name} END"
                 for name in values
             )
             found = db.execute(

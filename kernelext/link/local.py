@@ -64,7 +64,13 @@ def connect_local(state_dir: Path) -> LocalPipe:
     SocketAbsent
         When none listens.
     """
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    except OSError as exc:
+        raise ConnectError(
+            f"this process cannot open a socket ({exc.strerror}): close files, or allow more by"
+            " `ulimit -n`"
+        ) from exc
     try:
         directory = os.open(state_dir, os.O_RDONLY)
         try:
@@ -88,28 +94,11 @@ def start_local(state_dir: Path, archive: Archive, environ: Mapping[str, str]) -
     ConnectError
         When it does not come up; the message holds its last words.
     """
-    try:
-        path = _store(state_dir, archive)
-    except OSError as exc:
-        raise ConnectError(
-            f"the daemon of `local` cannot keep its state in {state_dir} ({exc.strerror});"
-            " name another folder by KERNELEXT_DATA"
-        ) from exc
-    argv = [sys.executable, "-I", "-S", str(path), "daemon", "--engine", "process"]
-    argv += ["--state", str(state_dir), "--code", archive.digest]
-    argv += ["--secrets", str(_secrets_dir(environ))]
     log = state_dir / "daemon.log"
-    with log.open("wb") as out:
-        daemon = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            cwd="/",
-            # It outlives the notebook, whose variables may be secrets.
-            env={key: environ[key] for key in KEPT_VARIABLES if key in environ},
-            start_new_session=True,
-        )
+    try:
+        daemon = _spawn(_store(state_dir, archive), state_dir, archive.digest, environ)
+    except OSError as exc:
+        raise _unkept(state_dir, exc) from exc
     deadline_s = time.monotonic() + READY_TIMEOUT_S
     while time.monotonic() < deadline_s:
         with contextlib.suppress(SocketAbsent):
@@ -119,10 +108,39 @@ def start_local(state_dir: Path, archive: Archive, environ: Mapping[str, str]) -
         if daemon.poll() not in (None, STATE_TAKEN):
             break
         time.sleep(0.01)
-    said = log.read_text(errors="replace").strip().splitlines()
+    try:
+        said = log.read_text(errors="replace").strip().splitlines()
+    except OSError as exc:
+        raise _unkept(state_dir, exc) from exc
     raise ConnectError(
         f"the daemon of `local` does not start ({said[-1] if said else 'no word from it'});"
         f" its log is daemon.log in kernelext's data folder"
+    )
+
+
+def _spawn(
+    code: Path, state_dir: Path, digest: str, environ: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    argv = [sys.executable, "-I", "-S", str(code), "daemon", "--engine", "process"]
+    argv += ["--state", str(state_dir), "--code", digest]
+    argv += ["--secrets", str(_secrets_dir(environ))]
+    with (state_dir / "daemon.log").open("wb") as out:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            cwd="/",
+            # It outlives the notebook, whose variables may be secrets.
+            env={key: environ[key] for key in KEPT_VARIABLES if key in environ},
+            start_new_session=True,
+        )
+
+
+def _unkept(state_dir: Path, exc: OSError) -> ConnectError:
+    return ConnectError(
+        f"the daemon of `local` cannot keep its state in {state_dir} ({exc.strerror}): make room"
+        " there and see that it can be written to, or name another folder by KERNELEXT_DATA"
     )
 
 

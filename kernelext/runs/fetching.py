@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from kernelext.errors import DaemonError
 from kernelext.link import HostLink
@@ -45,6 +45,11 @@ def fetch(link: HostLink, follower: Follower, ref: ValueRef, check: Callable[[],
                 here_bytes = end
             start = end
     partial.replace(path)
+
+
+def distinct(refs: Iterable[ValueRef]) -> list[ValueRef]:
+    """Keep one result a file: variables that share objects have theirs in common."""
+    return list({ref.file_name: ref for ref in refs}.values())
 
 
 def _chunk(link: HostLink, follower: Follower, ref: ValueRef, digest: str) -> bytes:

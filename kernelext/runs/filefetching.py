@@ -15,6 +15,8 @@ from kernelext.link import HostLink
 from kernelext.models import AttemptId, Chunk, FileChanges, FileEntry
 from kernelext.runs.homecoming import Homecoming
 
+FILES_NAME = "files"  # in an attempt's directory at home: those that are not whole yet
+
 
 @dataclass
 class Piece:
@@ -52,6 +54,11 @@ class FileFetch:
         For files that are not whole yet.
     check : callable
         Raises when the user wants it to stop; called between parts.
+
+    Attributes
+    ----------
+    count : int
+        Files that home has not.
     """
 
     def __init__(
@@ -69,6 +76,7 @@ class FileFetch:
         self._check = check
         self._pieces: deque[Piece] = deque()
         self._here: dict[str, tuple[Chunk, ...]] = {}
+        self.count = 0
 
     def plan(self, changes: FileChanges) -> int:
         """Look at what home has; how many bytes are to travel."""
@@ -87,6 +95,7 @@ class FileFetch:
 
     def _add(self, entry: FileEntry, here: tuple[Chunk, ...]) -> None:
         self._here[entry.path] = here
+        self.count += 1
         offset = 0
         for number, chunk in enumerate(entry.chunks, start=1):
             is_here = chunk in here or self._homecoming.was_sent(chunk)

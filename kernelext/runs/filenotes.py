@@ -9,9 +9,16 @@ SHOWN = 3  # names in a sentence; the others are counted
 
 
 class FileNotes:
-    """Gathers what happened to files, and says it in few sentences."""
+    """Gathers what happened to files, and says it in few sentences.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    why_beside : str
+        Why a file of the host was put beside one of the same name.
+    """
+
+    def __init__(self, why_beside: str = "Changed here while the cell ran") -> None:
+        self._why_beside = why_beside
         self._lock = threading.Lock()
         self._left: dict[tuple[str, str], list[str]] = {}
         self._beside: list[tuple[str, str]] = []
@@ -51,7 +58,7 @@ class FileNotes:
                     f"{_shown(path)} (the host's is {_shown(name)})" for path, name in self._beside
                 ]
                 said.append(
-                    f"Changed here while the cell ran, so both are kept: {_some(pairs)};"
+                    f"{self._why_beside}, so both are kept: {_some(pairs)};"
                     " compare them and remove one"
                 )
             for path, folds in list(self._folds.items())[:SHOWN]:

@@ -33,10 +33,17 @@ class Homecoming:
         What was sent.
     folds : sequence of str
         In their order; one for a plain cell.
+    notes : FileNotes, optional
     """
 
-    def __init__(self, baseline: Baseline, snapshot: Snapshot | None, folds: Sequence[str]) -> None:
-        self.notes = FileNotes()
+    def __init__(
+        self,
+        baseline: Baseline,
+        snapshot: Snapshot | None,
+        folds: Sequence[str],
+        notes: FileNotes | None = None,
+    ) -> None:
+        self.notes = notes or FileNotes()
         self._baseline = baseline
         self._root = os.path.realpath(baseline.root)
         self._order = {fold: index for index, fold in enumerate(folds)}

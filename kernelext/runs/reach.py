@@ -14,6 +14,10 @@ RETRY_S = 1.0
 T = TypeVar("T")
 
 
+class Cancelled(KernelExtError):
+    """The user wants a step to stop."""
+
+
 class Left(KernelExtError):
     """This process has closed its connections; what runs on the host runs on."""
 

@@ -10,8 +10,11 @@ from pathlib import Path
 from kernelext.errors import LinkLost, ProtocolError, RunError
 from kernelext.link import HostLink
 from kernelext.models import AttemptEnd, AttemptId, RunState, ValueRef
-from kernelext.runs.fetching import fetch
+from kernelext.runs.fetching import distinct, fetch
+from kernelext.runs.filefetching import FILES_NAME, FileFetch
 from kernelext.runs.follower import Follower
+from kernelext.runs.homecoming import Homecoming
+from kernelext.runs.unfetched import forget_unfetched, note_unfetched
 from kernelext.wire import Header
 
 
@@ -30,6 +33,10 @@ class Recovered:
         Whose bytes were not here before.
     journal_bytes : int
         Of the journal that are at home now.
+    files : int
+        Of the project that were not here before.
+    is_whole : bool
+        Whether the attempt has ended and all of it is at home.
     """
 
     state: RunState
@@ -37,12 +44,18 @@ class Recovered:
     output_bytes: int
     values: tuple[ValueRef, ...]
     journal_bytes: int
+    files: int = 0
+    is_whole: bool = False
 
 
 def recover(
-    link: HostLink, attempt: AttemptId, directory: Path, names: Collection[str] = ()
+    link: HostLink,
+    attempt: AttemptId,
+    directory: Path,
+    names: Collection[str] = (),
+    homecoming: Homecoming | None = None,
 ) -> Recovered:
-    """Bring an attempt's journal home from where it ends here, and its large results.
+    """Bring an attempt's journal home from where it ends here, its large results and its files.
 
     Whoever else follows the attempt is not disturbed: the host keeps all, and the journal at
     home is written at its own places.
@@ -56,6 +69,8 @@ def recover(
         The attempt's, at home.
     names : collection of str
         Only these results; none: all.
+    homecoming : Homecoming or None
+        Takes the files that the cell has changed; None leaves them there.
 
     Raises
     ------
@@ -93,15 +108,42 @@ def recover(
             link.follow(attempt, follower.offset)
             end = _await(news, attempt, state)
         wanted = _wanted(follower, end, names)
-        for ref in wanted:
+        for ref in distinct(wanted):
             fetch(link, follower, ref, lambda: None)
+        files = _bring_files(link, follower, homecoming)
+        has_files = homecoming is not None or not follower.changes.files
     except OSError as exc:
         raise _unkept(directory, exc) from exc
     finally:
         link.unfollow(attempt)
         follower.close()
     came_bytes = follower.offset - before_bytes
-    return Recovered(end.state if end else state, end, came_bytes, tuple(wanted), follower.offset)
+    is_here = end is not None and has_files
+    if end is not None and end.state is RunState.DONE:
+        is_here = is_here and not follower.account.absent_values()
+    return Recovered(
+        end.state if end else state,
+        end,
+        came_bytes,
+        tuple(wanted),
+        follower.offset,
+        files,
+        is_here,
+    )
+
+
+def _bring_files(link: HostLink, follower: Follower, homecoming: Homecoming | None) -> int:
+    """Put the files that an ended attempt has changed into the project; how many came."""
+    changes, directory = follower.changes, follower.directory
+    if changes.files:
+        note_unfetched(directory)  # until all of them are here
+    if homecoming is None:
+        return 0
+    files = FileFetch(link, follower.attempt, homecoming, directory / FILES_NAME, lambda: None)
+    files.plan(changes)
+    files.fetch()
+    forget_unfetched(directory)
+    return files.count
 
 
 def _await(

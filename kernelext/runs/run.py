@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import queue
 import threading
 import time
@@ -23,6 +24,8 @@ from kernelext.runs.updates import FoldEnded, HostSaid, Tick, Update
 from kernelext.runs.worker import HostWorker
 
 TICK_S = 0.1
+
+log = logging.getLogger(__name__)
 
 
 class Run:
@@ -67,14 +70,21 @@ class Run:
         """
         self._history.add_run(self._row, list(self.plan.folds))
         try:
-            links = self._connect()
+            self._place(self._connect())
         except BaseException as exc:
-            interrupted = not isinstance(exc, KernelExtError)
+            interrupted = not isinstance(exc, Exception)
             cause = EndCause.USER_INTERRUPT if interrupted else EndCause.INTERNAL
             state = RunState.CANCELLED if interrupted else RunState.FAILED
-            end = AttemptEnd(state, cause, str(exc))
-            self._history.end_unstarted(self.plan.run, end, time.time())
+            end = AttemptEnd(state, cause, str(exc) or repr(exc))
+            for worker in self._workers:
+                worker.interrupt(kill=True)
+            with contextlib.suppress(HistoryError):  # why it did not start matters more
+                self._history.end_unstarted(self.plan.run, end, time.time())
             raise
+        self._pass_stop_on()
+
+    def _place(self, links: list[HostLink]) -> None:
+        """Distribute the folds over the hosts, and set a thread to work for each."""
         before = [link.traffic() for link in links]
         self._before = list(zip(links, before, strict=True))
         encoder = Encoder(self.plan, self._row.python)
@@ -85,9 +95,8 @@ class Run:
             folds = placed[link.host.name]
             if folds:
                 worker = HostWorker(desk, folds, link)
-                self._workers.append(worker)
                 worker.start()
-        self._pass_stop_on()
+                self._workers.append(worker)
 
     def updates(self) -> Iterator[Update]:
         """Yield what happens until all folds have ended, and a `Tick` now and then."""
@@ -141,6 +150,12 @@ class Run:
             except TimeoutError as exc:
                 errors[link.host.name] = ConnectError(
                     f"{link.host.name} does not answer ({exc}); is it running?"
+                )
+            except Exception as exc:  # the thread's end would leave the user without a word
+                log.warning("host.unusable host=%s", link.host.name, exc_info=True)
+                errors[link.host.name] = ConnectError(
+                    f"{link.host.name} cannot be connected from this machine ({exc!r}); see that"
+                    " it has room, open files to spare and a data folder that can be written to"
                 )
 
         threads = [threading.Thread(target=connect, args=(link,), daemon=True) for link in links]

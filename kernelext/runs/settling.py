@@ -29,10 +29,12 @@ def settle(history: History, attempt: AttemptRow, end: AttemptEnd, directory: Pa
         As the history has it now.
     """
     row = _row(history, attempt) if attempt.ended_at else _await_end(history, attempt)
-    if row.ended_at is None or row.state is RunState.LOST:
+    # One whose results did not come at once ended otherwise here than on its host.
+    corrects = end.state is RunState.DONE and row.state is not RunState.DONE
+    if row.ended_at is None or row.state is RunState.LOST or corrects:
         journal = directory / JOURNAL_NAME
         size_bytes = journal.stat().st_size if journal.exists() else 0
-        history.end_attempt(attempt.id, end, time.time(), size_bytes)
+        history.end_attempt(attempt.id, end, time.time(), size_bytes, corrects=corrects)
     return _row(history, attempt)
 
 

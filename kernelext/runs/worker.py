@@ -8,7 +8,6 @@ import logging
 import sys
 import threading
 import time
-from functools import partial
 
 from kernelext.errors import (
     DaemonError,
@@ -20,25 +19,16 @@ from kernelext.errors import (
     RunError,
 )
 from kernelext.link import HostLink
-from kernelext.models import INLINE_LIMIT_BYTES, AttemptEnd, AttemptId, EndCause, RunState
+from kernelext.models import AttemptEnd, AttemptId, EndCause, RunState
 from kernelext.runs.desk import Desk
-from kernelext.runs.fetching import fetch
-from kernelext.runs.filefetching import FileFetch
+from kernelext.runs.ending import Ending
 from kernelext.runs.follower import Follower
-from kernelext.runs.journal import VALUES_NAME
-from kernelext.runs.keeping import keep_pickles
-from kernelext.runs.reach import Left, Reach
+from kernelext.runs.reach import Cancelled, Left, Reach
 from kernelext.runs.results import FoldResult, cancelled_elsewhere
 from kernelext.runs.sending import Sender
 from kernelext.runs.updates import FoldEnded, FoldEvent, FoldState, HostSaid
 
-FILES_NAME = "files"
-
 log = logging.getLogger(__name__)
-
-
-class Cancelled(KernelExtError):
-    """The user wants it to stop before it has started."""
 
 
 class HostWorker(threading.Thread):
@@ -62,6 +52,7 @@ class HostWorker(threading.Thread):
         self._link = link
         self._wake = threading.Event()
         self._reach = Reach(link, self._say, self._check, desk.plan.lost_after_s)
+        self._ending = Ending(desk, link, self._reach, lambda: self._asked, self._say)
         self._stop: EndCause | None = None
         self._kills = False
         self._asked = 0  # how often it was to stop
@@ -146,12 +137,6 @@ class HostWorker(threading.Thread):
     def _check(self) -> None:
         if self._stop is not None and not self._submitted:
             raise Cancelled(f"interrupted before the cell was submitted to {self.host}")
-
-    def _check_fetch(self) -> None:
-        if self._stop is not None:
-            raise Cancelled(
-                f"interrupted: the cell had ended on {self.host}, its results have not come home"
-            )
 
     def _id(self, fold: str) -> AttemptId:
         return AttemptId(self._plan.run, fold, 1)
@@ -249,22 +234,12 @@ class HostWorker(threading.Thread):
 
     def _finish(self, fold: str) -> None:
         end, image_digest = self._ends[fold]
-        follower = self._followers[fold]
-        try:
-            if end.state is RunState.DONE:
-                for ref in follower.account.large_values():
-                    self._reach.persist(
-                        partial(fetch, self._link, follower, ref, self._check_fetch)
-                    )
-            self._bring_files(fold, follower)
-        except Cancelled as exc:
-            if end.state is RunState.DONE:
-                end = AttemptEnd(RunState.CANCELLED, EndCause.USER_INTERRUPT, str(exc))
-        except (DaemonError, OSError) as exc:
-            self._fail(fold, exc if isinstance(exc, DaemonError) else self._home_error(exc))
-            return
-        self._link.release(self._id(fold))
         boot_id = self._link.facts.boot_id if self._link.facts else ""
+        try:
+            result = self._ending.bring(self._followers[fold], end)
+        except DaemonError as exc:
+            self._fail(fold, exc)
+            return
         with contextlib.suppress(HistoryError):
             self._history.set_attempt_state(
                 self._id(fold),
@@ -273,40 +248,9 @@ class HostWorker(threading.Thread):
                 image_digest=image_digest,
                 boot_id=boot_id,
             )
-        result = follower.result(self.host, end)
-        if not self._link.host.loads_pickles:
-            try:
-                result = keep_pickles(result, self._plan, follower.directory / VALUES_NAME)
-            except OSError as exc:
-                self._fail(fold, self._home_error(exc))
-                return
         if end.cause is EndCause.USER_INTERRUPT and self._stop is None:
             result = dataclasses.replace(result, error=cancelled_elsewhere(result))
         self._close(fold, result)
-
-    def _bring_files(self, fold: str, follower: Follower) -> None:
-        """Bring the files that the cell has changed, also those of a cell that has failed."""
-        homecoming, asked = self._desk.homecoming, self._asked
-        changes = follower.changes
-        if homecoming is None or not (changes.files or changes.left):
-            return
-
-        def check() -> None:
-            if self._asked > asked:
-                sentence = f"interrupted: not all files of {self.host} have come home"
-                homecoming.notes.say(sentence)
-                raise Cancelled(sentence)
-
-        attempt = self._id(fold)
-        folder = self._desk.directory(attempt) / FILES_NAME
-        files = FileFetch(self._link, attempt, homecoming, folder, check)
-        size_bytes = files.plan(changes)
-        if size_bytes > INLINE_LIMIT_BYTES:
-            self._say("fetching", f"{size_bytes / 1e6:.1f} MB of files")
-        try:
-            self._reach.persist(files.fetch)
-        except RunError as exc:  # the host is lost; how the cell ended is known
-            homecoming.notes.say(f"The files of {self.host} did not all come home: {exc}")
 
     def _fail(self, fold: str, error: KernelExtError) -> None:
         """End a fold whose results cannot come home; its host is to throw it away."""
@@ -334,10 +278,24 @@ class HostWorker(threading.Thread):
     ) -> None:
         for fold in self._folds:
             if fold not in self._finished:
-                end = AttemptEnd(state, cause, str(error) if error else message)
-                if self._submitted:
+                told = error
+                if fold in self._ends:  # its results and files are still to come
+                    self._ending.leave(self._followers[fold])
+                    told = self._left_there(error, cause) if error else None
+                elif self._submitted:
                     self._link.release(self._id(fold), kill=True)
-                self._close(fold, FoldResult(self._id(fold), self.host, end, error=error))
+                end = AttemptEnd(state, cause, str(told) if told else message)
+                self._close(fold, FoldResult(self._id(fold), self.host, end, error=told))
+
+    def _left_there(self, error: KernelExtError, cause: EndCause) -> RunError:
+        """Say what goes before a cell's results could come, and the way to them."""
+        return RunError(
+            f"{error}; the cell had ended: `%remote fetch {self._plan.run}` brings its results if"
+            f" {self.host} still has them",
+            cause=cause.value,
+            run=self._plan.run,
+            host=self.host,
+        )
 
     def _home_error(self, exc: Exception) -> KernelExtError:
         return RunError(

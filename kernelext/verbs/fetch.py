@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+from pathlib import Path
 
 from kernelext.errors import (
     DaemonError,
@@ -14,10 +15,13 @@ from kernelext.errors import (
 )
 from kernelext.history import AttemptRow, RunRow
 from kernelext.models import RunState
+from kernelext.runs.filenotes import FileNotes
+from kernelext.runs.homecoming import Homecoming
 from kernelext.runs.journal import Account, read_account
 from kernelext.runs.keeping import kept_text
 from kernelext.runs.recovering import Recovered, recover
 from kernelext.runs.settling import settle, settle_unknown
+from kernelext.runs.unfetched import is_unfetched, noted_baseline
 from kernelext.verbs.context import Context
 from kernelext.verbs.load import attempt_dir, load_value, newest_attempts
 from kernelext.verbs.size import size_text
@@ -73,7 +77,11 @@ def _is_home(context: Context, attempt: AttemptRow) -> bool:
     account = _account(context, attempt)
     if attempt.ended_at is None or account.end is None:
         return False
-    return account.end.state is not RunState.DONE or not account.absent_values()
+    if is_unfetched(attempt_dir(context.runs_dir, attempt)):
+        return False
+    if account.end.state is not RunState.DONE:
+        return True
+    return attempt.state is RunState.DONE and not account.absent_values()
 
 
 def _account(context: Context, attempt: AttemptRow) -> Account:
@@ -84,19 +92,36 @@ def _fetch(
     context: Context, host: str, attempts: list[AttemptRow], names: tuple[str, ...]
 ) -> list[str]:
     lines = []
+    notes = FileNotes("Here already, and not as the cell found it")
     with context.links.separate(context.host(host)) as link:
         for attempt in attempts:
             directory = attempt_dir(context.runs_dir, attempt)
+            home = None if names else _homecoming(context, attempt, notes)
             try:
-                came = recover(link, attempt.id, directory, names)
+                came = recover(link, attempt.id, directory, names, home)
             except DaemonError as exc:
                 row = settle_unknown(context.history, attempt, directory)
                 lines.append(f"{_name(attempt)}: {_unknown(row, exc)}")
                 continue
             if came.end is not None:
                 settle(context.history, attempt, came.end, directory)
+            if not names and home is None and is_unfetched(directory):
+                notes.say(f"Its project's folder is not here any more: its files stay on {host}")
+            # One without an end here may have its notebook, which brings the same.
+            if came.is_whole and attempt.ended_at is not None:
+                link.release(attempt.id)
             lines.append(f"{_name(attempt)} from {host}: {_told(came)}")
-    return lines
+    return lines + notes.sentences()
+
+
+def _homecoming(context: Context, attempt: AttemptRow, notes: FileNotes) -> Homecoming | None:
+    """Make what puts the files of an attempt into its project; None where that has gone."""
+    root = Path(context.history.run(attempt.run).project_dir)
+    if not root.is_absolute() or not root.is_dir():
+        return None
+    baseline = noted_baseline(attempt_dir(context.runs_dir, attempt), root)
+    folds = [each.fold for each in context.history.folds(attempt.run)]
+    return Homecoming(baseline, None, folds, notes)
 
 
 def _unknown(attempt: AttemptRow, reason: DaemonError) -> str:
@@ -117,6 +142,8 @@ def _unknown(attempt: AttemptRow, reason: DaemonError) -> str:
 def _told(came: Recovered) -> str:
     things = [f"{size_text(came.output_bytes)} of output"] if came.output_bytes else []
     things += [f"{ref.name} ({size_text(ref.stored_bytes)})" for ref in came.values]
+    if came.files:
+        things.append(f"{came.files} file{'s' if came.files > 1 else ''}")
     brought = ", ".join(things) or "nothing new"
     if came.end is None:
         return f"{brought}; it is {came.state.value} there, fetch again when it has ended"

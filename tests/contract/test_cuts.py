@@ -230,6 +230,9 @@ def test_interrupt_while_results_come_home(lab_notebook: Notebook, lab_hosts: li
     assert "its results have not come home" in str(shown.error)
     assert "large" not in lab_notebook.names
     assert host.wire_bytes()[1] - before < LARGE_BYTES * 0.8
+    lab_notebook.check("%remote fetch last large")
+    assert len(lab_notebook.names["large"]) == LARGE_BYTES
+    assert host.wire_bytes()[1] - before < LARGE_BYTES * 1.06 + 2 * CHUNK_BYTES
 
 
 def test_cut_host_of_three_comes_home(

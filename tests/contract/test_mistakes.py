@@ -144,6 +144,7 @@ class Mistake:
     says: tuple[str, ...]
     arrange: Arrange = as_it_is
     before: str = "pass"  # a cell that runs in the notebook first
+    leaves_results: bool = False  # on the host, for `fetch`
 
 
 EVERYWHERE = {
@@ -230,8 +231,9 @@ ON_DOCKER = {
         "",
         MEGABYTES.format(8).replace("X", "kept"),
         RunError,
-        ("cannot be kept on this machine", "No space left on device", "run the cell again"),
+        ("cannot be kept on this machine", "No space left on device", "keeps them: `%remote fetch"),
         data_folder("size=2m"),
+        leaves_results=True,
     ),
     "home_disk_full_from_the_start": Mistake(
         "",
@@ -252,13 +254,18 @@ ON_DOCKER = {
 
 def check(mistake: Mistake, host: str, scene: Scene) -> None:
     """Make a mistake and look at what is said of it."""
-    with mistake.arrange(scene), Notebook() as notebook:
-        notebook.check(mistake.before)
-        shown = fail(notebook, f"%%remote {host} {mistake.line}\n{mistake.code}")
+    with mistake.arrange(scene):
+        with Notebook() as notebook:
+            notebook.check(mistake.before)
+            shown = fail(notebook, f"%%remote {host} {mistake.line}\n{mistake.code}")
         assert isinstance(shown.error, mistake.error), repr(shown.error)
         text = str(shown.error) if isinstance(shown.error, RemoteCellError) else sentence(shown)
         for part in mistake.says:
             assert part in text
+        if mistake.leaves_results:
+            with Notebook() as another:  # what a notebook has followed is in use while it lives
+                said = another.check(f"%remote gc {host} --older-than 0s").stdout
+            assert "results" in said
 
 
 @pytest.mark.parametrize("name", EVERYWHERE)
