@@ -51,9 +51,9 @@ def _together(
     names: dict[str, object], result: FoldResult, stored: StoredValue, together: dict[str, Any]
 ) -> dict[str, Any]:
     """Return the variables of a group, with the notebook's own objects where that can be."""
-    identity = stored.ref.identity
-    news: dict[str, Any] = together[identity]
-    first = next(name for name, each in result.values.items() if each.ref.identity == identity)
+    file_name = stored.ref.file_name
+    news: dict[str, Any] = together[file_name]
+    first = next(name for name, each in result.values.items() if each.ref.file_name == file_name)
     if stored.ref.name == first:
         same = [name for name, each in result.values.items() if each.ref.same_as == name]
         refill_together(
