@@ -14,6 +14,9 @@ from kernelext.runs.journal import read_journal
 
 from .notebook import Notebook
 
+# The lab's image has neither pyarrow nor polars.
+of_this_machine = pytest.mark.parametrize("host", ["local"], indirect=True)
+
 # Pickled on the host; loading it makes a file where it is loaded.
 TRAP = """
 class Trap:
@@ -65,23 +68,35 @@ def test_pickle_stays_on_disk_and_the_rest_comes(
     assert touched.exists()
 
 
-def test_sparse_frames_and_plain_values_come(notebook: Notebook, host: str) -> None:
+def test_sparse_matrices_come(notebook: Notebook, host: str) -> None:
     made = (
-        "import numpy as np, pandas as pd, polars as pl, scipy.sparse as sp\n"
+        "import numpy as np, scipy.sparse as sp\n"
         "M = sp.random_array((300, 200), density=0.1, format='csr', rng=np.random.default_rng(0))\n"
+    )
+    shown = notebook.check(f"%%remote {host} --out M\n{made}")
+    assert "stays" not in shown.stderr
+    came = notebook.names["M"]
+    notebook.check(made)
+    assert came.format == "csr"
+    assert (came != notebook.names["M"]).nnz == 0
+
+
+@of_this_machine
+def test_tables_come(notebook: Notebook, host: str) -> None:
+    made = (
+        "import pandas as pd, polars as pl\n"
         "frame = pd.DataFrame({'n': [1, 2], 's': ['a', None]})\n"
         "table = pl.DataFrame({'n': [1, 2], 's': ['a', None]})\n"
     )
-    shown = notebook.check(f"%%remote {host} --out M,frame,table\n{made}")
+    shown = notebook.check(f"%%remote {host} --out frame,table\n{made}")
     assert "stays" not in shown.stderr
     came = dict(notebook.names)
     notebook.check(made)
-    assert came["M"].format == "csr"
-    assert (came["M"] != notebook.names["M"]).nnz == 0
     assert came["frame"].equals(notebook.names["frame"])
     assert came["table"].equals(notebook.names["table"])
 
 
+@of_this_machine
 def test_of_shared_values_only_the_container_stays(notebook: Notebook, host: str) -> None:
     shown = notebook.check(
         f"%%remote {host} --out params,configs,frame,frames\n"
