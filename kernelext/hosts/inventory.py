@@ -12,6 +12,7 @@ import platformdirs
 
 from kernelext.errors import OptionError
 from kernelext.hosts.aliases import has_alias, host_patterns
+from kernelext.hosts.config import HostConfig, Settings
 from kernelext.hosts.contexts import find_context
 from kernelext.hosts.person import login_name
 from kernelext.hosts.tables import (
@@ -29,7 +30,6 @@ from kernelext.hosts.tables import (
     transport_value,
 )
 from kernelext.hosts.targets import is_address
-from kernelext.models import HostConfig, Settings
 
 FILE_NAME = "kernelext.toml"
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from kernelext.errors import OptionError, UnknownHost
 from kernelext.hosts.aliases import concrete_aliases, has_alias, host_patterns
+from kernelext.hosts.config import HostConfig, Settings
 from kernelext.hosts.contexts import DockerContext, find_context, list_contexts
 from kernelext.hosts.targets import is_address, parse_target
-from kernelext.models import HostConfig, Settings
 
 _LOCAL = HostConfig(name="local", source="this machine")
 

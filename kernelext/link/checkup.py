@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from kernelext.daemon.engine import PROBE
 from kernelext.errors import ConnectError, HostError, KernelExtError
 from kernelext.hosts import resolve_ssh
+from kernelext.hosts.config import HostConfig
 from kernelext.hosts.sshconfig import SshTarget
 from kernelext.link.host_keys import verify
 from kernelext.link.pipe import ForwardingForbidden, SocketAbsent
 from kernelext.link.remote import explain_docker
 from kernelext.link.ssh import SshConnection, host_key
 from kernelext.link.tcp import connect
-from kernelext.models import HostConfig
 
 TIMEOUT_S = 20.0
 IMAGE_TIMEOUT_S = 120.0

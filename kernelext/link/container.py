@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 
 from kernelext.errors import EngineError, ImageNotFound
+from kernelext.hosts.config import HostConfig
 from kernelext.link.archive import Archive
-from kernelext.models import HostConfig
 
 START_TIMEOUT_S = 300.0  # the daemon's image may have to be pulled
 READY_TIMEOUT_S = 20.0

@@ -11,6 +11,7 @@ from typing import Any
 
 from kernelext.daemon.docker_api import DockerError
 from kernelext.errors import ConnectError, EngineError, HostError
+from kernelext.hosts.config import HostConfig
 from kernelext.link.archive import Archive
 from kernelext.link.container import (
     BEGIN_TIMEOUT_S,
@@ -30,7 +31,6 @@ from kernelext.link.container import (
 from kernelext.link.engine import ContextEngine
 from kernelext.link.local import connect_local
 from kernelext.link.pipe import Pipe, SocketAbsent
-from kernelext.models import HostConfig
 
 STREAMS = {"AttachStdin": True, "AttachStdout": True, "AttachStderr": True, "Tty": False}
 

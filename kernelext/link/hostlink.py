@@ -9,12 +9,12 @@ from concurrent.futures import Future, wait
 from pathlib import Path
 
 from kernelext.errors import LinkLost
+from kernelext.hosts.config import HostConfig
 from kernelext.link.client import DaemonClient, Push
 from kernelext.link.standing import StandingLink
 from kernelext.models import (
     AttemptId,
     EndCause,
-    HostConfig,
     HostFacts,
     ImageFacts,
     RunSpec,

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from kernelext.hosts.config import HostConfig
 from kernelext.link.hostlink import HostLink
-from kernelext.models import HostConfig
 
 
 class LinkPool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from kernelext.errors import ConnectError, EngineError, HostError
+from kernelext.hosts.config import HostConfig
 from kernelext.link.archive import Archive
 from kernelext.link.container import (
     BEGIN_TIMEOUT_S,
@@ -22,7 +23,6 @@ from kernelext.link.container import (
     relay_words,
 )
 from kernelext.link.pipe import ForwardingForbidden, Pipe, Process, Shell, SocketAbsent
-from kernelext.models import HostConfig
 
 
 def connect_remote(connection: Shell, host: HostConfig, archive: Archive) -> Pipe:

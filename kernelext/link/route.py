@@ -11,6 +11,7 @@ from typing import Protocol
 
 from kernelext.errors import LinkLost, UnknownHost
 from kernelext.hosts import find_context, resolve_ssh
+from kernelext.hosts.config import HostConfig
 from kernelext.hosts.sshconfig import SshTarget
 from kernelext.link.archive import code_archive
 from kernelext.link.engine import ContextEngine
@@ -20,7 +21,6 @@ from kernelext.link.openssh import OpenSshConnection
 from kernelext.link.pipe import Pipe, Shell, SocketAbsent
 from kernelext.link.remote import connect_remote, start_remote, wait_remote
 from kernelext.link.ssh import SshConnection
-from kernelext.models import HostConfig
 
 RETRY_TIMEOUT_S = 3.0  # for TCP, where the host is known and is asked again every second
 RETRY_ANSWER_TIMEOUT_S = 15.0

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kernelext.errors import LinkLost, ProtocolError
+from kernelext.hosts.config import HostConfig
 from kernelext.link.archive import code_archive
 from kernelext.link.client import DaemonClient
 from kernelext.link.pipe import SocketAbsent
 from kernelext.link.route import route_to
 from kernelext.link.watchdog import Watchdog
-from kernelext.models import PROTOCOL_VERSION, HostConfig, HostFacts
+from kernelext.models import PROTOCOL_VERSION, HostFacts
 from kernelext.wire import Frame, Header
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kernelext.bundle import Baseline, Snapshot
-from kernelext.models import HostConfig, Limits
+from kernelext.hosts.config import HostConfig
+from kernelext.models import Limits
 
 
 def new_run_id() -> str:

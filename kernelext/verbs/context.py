@@ -11,9 +11,9 @@ from typing import Any
 from kernelext.bundle import StatCache
 from kernelext.history import History, data_dir, history_path
 from kernelext.hosts import find_host, find_project, load_settings
+from kernelext.hosts.config import HostConfig, Settings
 from kernelext.link import LinkPool
 from kernelext.link.local import local_state_dir
-from kernelext.models import HostConfig, Settings
 
 
 class Context:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from kernelext.bundle import Survey, survey_project
 from kernelext.cell import CellNames
 from kernelext.errors import KernelExtError
-from kernelext.models import HostConfig
+from kernelext.hosts.config import HostConfig
 from kernelext.runs import RunPlan, refuse_size, size_text
 from kernelext.verbs.celloptions import CellOptions
 from kernelext.verbs.context import Context

@@ -6,7 +6,7 @@ import argparse
 
 from kernelext.errors import KernelExtError
 from kernelext.hosts import find_context, known_hosts_names, list_contexts
-from kernelext.models import HostConfig
+from kernelext.hosts.config import HostConfig
 from kernelext.verbs.context import Context
 from kernelext.verbs.table import text_table
 

@@ -17,7 +17,7 @@ from kernelext.bundle import GitFacts, Snapshot, git_facts, take_baseline
 from kernelext.cell import CellNames, reach, read_cell
 from kernelext.errors import OptionError
 from kernelext.history import RunRow, iso_time
-from kernelext.models import Settings
+from kernelext.hosts.config import Settings
 from kernelext.runs import Run, RunPlan, new_run_id
 from kernelext.verbs.celloptions import CellOptions
 from kernelext.verbs.context import Context

@@ -12,7 +12,8 @@ import pytest
 
 from kernelext.bundle import Snapshot, StatCache, snapshot, take_snapshot
 from kernelext.errors import BundleError, ProjectTooLarge, SecretsFound
-from kernelext.models import CHUNK_BYTES, FileEntry, Settings
+from kernelext.hosts.config import Settings
+from kernelext.models import CHUNK_BYTES, FileEntry
 
 from .audit import audited
 

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from kernelext.hosts.config import HostConfig
 from kernelext.link.archive import code_archive
 from kernelext.link.client import DaemonClient
 from kernelext.link.local import connect_local, local_state_dir
 from kernelext.link.pipe import SocketAbsent
 from kernelext.link.remote import container_name
-from kernelext.models import PROTOCOL_VERSION, HostConfig, RunSpec, Task, to_json
+from kernelext.models import PROTOCOL_VERSION, RunSpec, Task, to_json
 
 from ..lab.host import Host
 from .conftest import check_nothing_left, check_nothing_left_here, wait_until

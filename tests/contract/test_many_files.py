@@ -6,9 +6,9 @@ import hashlib
 import os
 from pathlib import Path
 
+from kernelext.hosts.config import HostConfig
 from kernelext.link.hostlink import BATCH_DIGESTS, HostLink
 from kernelext.link.local import local_state_dir
-from kernelext.models import HostConfig
 
 from .conftest import retire_local
 

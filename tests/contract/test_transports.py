@@ -16,11 +16,11 @@ import pytest
 
 from kernelext.errors import ConnectError, EngineError, ImageNotFound, RemoteCellError
 from kernelext.hosts import find_context
+from kernelext.hosts.config import HostConfig
 from kernelext.link.engine import ContextEngine
 from kernelext.link.engine_daemon import connect_on_engine
 from kernelext.link.local import LocalPipe
 from kernelext.link.stream import EngineStream
-from kernelext.models import HostConfig
 
 from ..hosts.contexts import folder_of, write_context
 from ..lab.host import Host

@@ -6,7 +6,7 @@ import pytest
 
 from kernelext.errors import OptionError, UnknownHost
 from kernelext.hosts import find_context, find_host, known_hosts_names, list_contexts, load_settings
-from kernelext.models import Settings
+from kernelext.hosts.config import Settings
 from tests.hosts.contexts import folder_of, write_context
 
 Environ = dict[str, str]

@@ -6,7 +6,7 @@ import pytest
 
 from kernelext.errors import OptionError
 from kernelext.hosts import find_project, load_settings
-from kernelext.models import HostConfig
+from kernelext.hosts.config import HostConfig
 
 Environ = dict[str, str]
 

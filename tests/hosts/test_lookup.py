@@ -6,7 +6,7 @@ import pytest
 
 from kernelext.errors import OptionError, UnknownHost
 from kernelext.hosts import find_host, known_hosts_names, load_settings
-from kernelext.models import HostConfig, Settings
+from kernelext.hosts.config import HostConfig, Settings
 
 Environ = dict[str, str]
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kernelext.models import AttemptEnd, AttemptId, HostConfig, RunState, ValueRef
+from kernelext.hosts.config import HostConfig
+from kernelext.models import AttemptEnd, AttemptId, RunState, ValueRef
 from kernelext.runs import FoldResult, RunPlan, StoredValue
 from kernelext.runs.keeping import keep_pickles
 

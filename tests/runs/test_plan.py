@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kernelext.models import ALL_GPUS, HostConfig, Limits
+from kernelext.hosts.config import HostConfig
+from kernelext.models import ALL_GPUS, Limits
 from kernelext.runs import RunPlan
 
 
