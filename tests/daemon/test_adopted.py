@@ -15,11 +15,13 @@ from kernelext.daemon.adopted import ProcessRecords
 @pytest.fixture
 def process(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process as the engine starts one."""
-    argv = [sys.executable, "-c", "import time; time.sleep(60)", str(tmp_path / "kernelext-abc")]
-    started = subprocess.Popen(argv, start_new_session=True)
-    yield started
-    started.kill()
-    started.wait()
+    code = "import time; print(flush=True); time.sleep(60)"
+    argv = [sys.executable, "-c", code, str(tmp_path / "kernelext-abc")]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, start_new_session=True) as started:
+        assert started.stdout is not None
+        started.stdout.readline()  # for a moment after its exec it has no command line
+        yield started
+        started.kill()
 
 
 def test_process_is_found_by_its_record(tmp_path: Path, process: subprocess.Popen[bytes]) -> None:
