@@ -86,6 +86,17 @@ class DockerAPI:
                 if line.strip():
                     yield json.loads(line)
 
+    def pull(self, image: str) -> str:
+        """Have the engine pull an image; why it cannot, or an empty text."""
+        tag = None if ":" in image.rpartition("/")[2] else "latest"
+        problem = ""
+        try:
+            for line in self.lines("POST", "/images/create", fromImage=image, tag=tag):
+                problem = str(line.get("error", problem))
+        except DockerError as exc:
+            problem = str(exc) or "no word from it"
+        return problem
+
     def _connection(self, timeout_s: float | None) -> http.client.HTTPConnection:
         return UnixHTTPConnection(self._path, timeout_s)
 

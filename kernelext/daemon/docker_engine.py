@@ -111,15 +111,7 @@ class DockerEngine:
         return str(self._api.call("GET", f"/images/{image}/json")["Id"])
 
     def _pull(self, image: str) -> None:
-        name, tag = image, None
-        if ":" not in image.rpartition("/")[2]:
-            tag = "latest"
-        problem = ""
-        try:
-            for line in self._api.lines("POST", "/images/create", fromImage=name, tag=tag):
-                problem = str(line.get("error", problem))
-        except DockerError as exc:
-            problem = str(exc)
+        problem = self._api.pull(image)
         if problem:
             raise ImageNotFound(
                 f"the image {image} is not on the host and cannot be pulled there"

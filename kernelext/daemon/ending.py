@@ -99,7 +99,7 @@ class Endings:
             return FileChanges()
         try:
             return self._search(attempt)
-        except Exception as exc:  # the cell may have left anything: its end counts more
+        except (KernelExtError, OSError, ValueError) as exc:  # its end counts more
             log.exception("attempt.unsearched id=%s", attempt.id)
             reason = f"what the cell changed there could not be looked for: {exc}"
             return FileChanges(left=tuple((each, reason) for each in attempt.record.spec.collect))

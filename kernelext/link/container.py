@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import time
+from collections.abc import Callable
 
 from kernelext.errors import EngineError, ImageNotFound
 from kernelext.hosts.config import HostConfig
 from kernelext.link.archive import Archive
+from kernelext.link.pipe import Pipe
 
 START_TIMEOUT_S = 300.0  # the daemon's image may have to be pulled
 READY_TIMEOUT_S = 20.0
@@ -67,6 +70,35 @@ def relay_words(host: HostConfig, digest: str) -> list[str]:
     """Return the command that joins its standard streams to the daemon's socket."""
     code = f"{host.state_dir}/code/{digest}.zip"
     return ["python3", "-I", "-S", code, "connect", f"{host.state_dir}/daemon.sock"]
+
+
+def hand_over(stream: Pipe, archive: Archive) -> bool:
+    """Give the container the code if it asks for it; whether it has it now."""
+    word = _line(stream)
+    if word == "send":
+        stream.sendall(archive.data)
+        word = _line(stream)
+    return word == "ready"
+
+
+def _line(stream: Pipe) -> str:
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = stream.recv(1)
+        if not byte:
+            break
+        line += byte
+    return line.decode("ascii", "replace").strip()
+
+
+def begins_to_run(is_running: Callable[[], bool]) -> bool:
+    """Wait for a container that another client may be starting at this moment."""
+    deadline_s = time.monotonic() + BEGIN_TIMEOUT_S
+    while not is_running():
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def no_python(host: HostConfig) -> EngineError:

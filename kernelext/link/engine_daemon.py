@@ -6,6 +6,7 @@ import contextlib
 import json
 import posixpath
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,16 @@ from kernelext.errors import ConnectError, EngineError, HostError
 from kernelext.hosts.config import HostConfig
 from kernelext.link.archive import Archive
 from kernelext.link.container import (
-    BEGIN_TIMEOUT_S,
     CONNECT_TIMEOUT_S,
     DAEMON_LABEL,
     LOG_LIMIT,
     READY_TIMEOUT_S,
     START_TIMEOUT_S,
     START_TRIES,
+    begins_to_run,
     container_name,
     daemon_words,
+    hand_over,
     mounts,
     no_image,
     no_python,
@@ -106,7 +108,7 @@ def start_on_engine(engine: ContextEngine, host: HostConfig, archive: Archive) -
             _begin(engine, host, archive)
             return
         # Another client is starting it at this moment, or it is what is left of an old one.
-        if _begins_to_run(engine, name):
+        if begins_to_run(partial(_is_running, engine, name)):
             return
         _remove(engine, name)
     raise EngineError(f"a container {name} that does not start is on {host.name}: remove it there")
@@ -120,7 +122,8 @@ def _create(engine: ContextEngine, host: HostConfig, archive: Archive) -> None:
     except DockerError as exc:
         if exc.status != 404:
             raise
-        _pull(engine, host)
+        if engine.pull(host.daemon_image):
+            raise no_image(host) from exc
         engine.call("POST", "/containers/create", config, name=name)
 
 
@@ -143,17 +146,6 @@ def _config(host: HostConfig, archive: Archive) -> dict[str, Any]:
     }
 
 
-def _pull(engine: ContextEngine, host: HostConfig) -> None:
-    image = host.daemon_image
-    tag = None if ":" in image.rpartition("/")[2] else "latest"
-    try:
-        said = list(engine.lines("POST", "/images/create", fromImage=image, tag=tag))
-    except DockerError as exc:
-        raise no_image(host) from exc
-    if any("error" in line for line in said):
-        raise no_image(host)
-
-
 def _begin(engine: ContextEngine, host: HostConfig, archive: Archive) -> None:
     """Start the container and hand it the code; remove it if that fails."""
     name = container_name(host, archive)
@@ -161,11 +153,7 @@ def _begin(engine: ContextEngine, host: HostConfig, archive: Archive) -> None:
         path = f"/containers/{name}/attach?stream=1&stdin=1&stdout=1&stderr=1"
         with contextlib.closing(engine.stream(path, None, START_TIMEOUT_S)) as stream:
             engine.call("POST", f"/containers/{name}/start")
-            word = _line(stream)
-            if word == "send":
-                stream.sendall(archive.data)
-                word = _line(stream)
-            if word != "ready":
+            if not hand_over(stream, archive):
                 raise _explain(host, stream.errors.decode("utf-8", "replace").strip())
     except DockerError as exc:
         _remove(engine, name)
@@ -196,30 +184,16 @@ def wait_on_engine(engine: ContextEngine, host: HostConfig, archive: Archive) ->
             time.sleep(0.02)
 
 
-def _begins_to_run(engine: ContextEngine, name: str) -> bool:
-    deadline_s = time.monotonic() + BEGIN_TIMEOUT_S
-    while True:
-        with contextlib.suppress(DockerError):
-            if engine.call("GET", f"/containers/{name}/json")["State"]["Running"]:
-                return True
-        if time.monotonic() > deadline_s:
-            return False
-        time.sleep(0.1)
+def _is_running(engine: ContextEngine, name: str) -> bool:
+    try:
+        return bool(engine.call("GET", f"/containers/{name}/json")["State"]["Running"])
+    except DockerError:
+        return False
 
 
 def _remove(engine: ContextEngine, name: str) -> None:
     with contextlib.suppress(DockerError, EngineError, ConnectError):
         engine.call("DELETE", f"/containers/{name}", force=1)
-
-
-def _line(stream: Pipe) -> str:
-    line = b""
-    while not line.endswith(b"\n"):
-        byte = stream.recv(1)
-        if not byte:
-            break
-        line += byte
-    return line.decode("ascii", "replace").strip()
 
 
 def _explain(host: HostConfig, text: str) -> HostError:

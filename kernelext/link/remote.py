@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from kernelext.errors import ConnectError, EngineError, HostError
 from kernelext.hosts.config import HostConfig
 from kernelext.link.archive import Archive
 from kernelext.link.container import (
-    BEGIN_TIMEOUT_S,
     CONNECT_TIMEOUT_S,
     DAEMON_LABEL,
     LOG_LIMIT,
     READY_TIMEOUT_S,
     START_TIMEOUT_S,
     START_TRIES,
+    begins_to_run,
     container_name,
     daemon_words,
+    hand_over,
     mounts,
     no_image,
     no_python,
     relay_words,
 )
-from kernelext.link.pipe import ForwardingForbidden, Pipe, Process, Shell, SocketAbsent
+from kernelext.link.pipe import ForwardingForbidden, Pipe, Shell, SocketAbsent
 
 
 def connect_remote(connection: Shell, host: HostConfig, archive: Archive) -> Pipe:
@@ -46,8 +48,9 @@ def _connect_by_exec(connection: Shell, host: HostConfig, archive: Archive) -> P
     process.settimeout(CONNECT_TIMEOUT_S)
     greeting = process.recv(1)  # the relay sends one byte when it is through
     if greeting != b"\n":
-        process.close()
-        raise SocketAbsent(f"no daemon runs on {host.name}")
+        _, _, complaint = process.communicate()
+        why = complaint.decode("utf-8", "replace").strip() or "its relay says nothing"
+        raise SocketAbsent(f"no daemon runs on {host.name} ({why})")
     return process
 
 
@@ -67,7 +70,7 @@ def start_remote(connection: Shell, host: HostConfig, archive: Archive) -> None:
             _docker(connection, "rm", "--force", name)  # it may exist, although it did not start
             break
         # Another client is starting it at this moment, or it is what is left of an old one.
-        if _begins_to_run(connection, name):
+        if begins_to_run(partial(_is_running, connection, name)):
             return
         _docker(connection, "rm", name)
     raise explain_docker(host, status, text)
@@ -78,26 +81,16 @@ def _run_daemon(connection: Shell, host: HostConfig, archive: Archive) -> tuple[
     argv = _run_argv(container_name(host, archive), host, archive)
     process = connection.execute(argv, START_TIMEOUT_S)
     process.settimeout(START_TIMEOUT_S)
-    word = _line(process)
-    if word == "send":
-        process.sendall(archive.data)
-        word = _line(process)
-    if word == "ready":
+    if hand_over(process, archive):
         process.close()
         return 0, ""
     status, _, complaint = process.communicate()
     return status or 1, complaint.decode("utf-8", "replace").strip()
 
 
-def _begins_to_run(connection: Shell, name: str) -> bool:
-    deadline_s = time.monotonic() + BEGIN_TIMEOUT_S
-    while True:
-        _, said = _docker(connection, "container", "inspect", "-f", "{{.State.Running}}", name)
-        if said == "true":
-            return True
-        if time.monotonic() > deadline_s:
-            return False
-        time.sleep(0.1)
+def _is_running(connection: Shell, name: str) -> bool:
+    _, said = _docker(connection, "container", "inspect", "-f", "{{.State.Running}}", name)
+    return said == "true"
 
 
 def _docker(connection: Shell, *words: str) -> tuple[int, str]:
@@ -126,8 +119,8 @@ def wait_remote(connection: Shell, host: HostConfig, archive: Archive) -> Pipe:
             name = container_name(host, archive)
             _, last = _docker(connection, "logs", "--tail", "1", name)
             raise ConnectError(
-                f"the daemon on {host.name} does not start ({last or 'no word from it'});"
-                f" look at `docker logs {name}` there"
+                f"the daemon on {host.name} does not start: {exc}; its last word:"
+                f" {last or 'none'}; look at `docker logs {name}` there"
             ) from exc
 
 
@@ -139,16 +132,6 @@ def _run_argv(name: str, host: HostConfig, archive: Archive) -> list[str]:
     for mount in mounts(host):
         argv += ["-v", mount]
     return [*argv, host.daemon_image, *daemon_words(host, archive)]
-
-
-def _line(process: Process) -> str:
-    line = b""
-    while not line.endswith(b"\n"):
-        byte = process.recv(1)
-        if not byte:
-            break
-        line += byte
-    return line.decode("ascii", "replace").strip()
 
 
 def explain_docker(host: HostConfig, status: int, text: str) -> HostError | ConnectError:

@@ -23,6 +23,11 @@ def printed(text: str) -> Callable[[], bool]:
     return has_printed
 
 
+def told(text: str) -> Callable[[], bool]:
+    """Whether the notebook has told the user `text` on its standard error."""
+    return lambda: text in getattr(sys.stderr, "getvalue", str)()
+
+
 class CtrlC:
     """Sends SIGINT to this process each time the next of some conditions comes true.
 

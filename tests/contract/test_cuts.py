@@ -22,7 +22,7 @@ from kernelext.runs.journal import read_journal
 
 from ..lab.host import Host
 from .conftest import check_nothing_left, wait_until
-from .interrupts import CtrlC
+from .interrupts import CtrlC, told
 from .notebook import Notebook, Shown
 
 pytestmark = pytest.mark.faults
@@ -323,9 +323,10 @@ def test_third_interrupt_leaves_and_the_cell_ends_later(
     def trouble() -> None:
         beside.wait_printing()
         beside.cut(host, "link")
-        for _ in range(3):
+        for word in ("interrupt", "kill"):  # two at once would be one signal
             interrupt()
-            time.sleep(0.3)  # else they become one signal
+            wait_until(told(word), f"the word {word}")
+        interrupt()
         left_s.append(time.monotonic())
 
     shown = beside.run("%%remote host01\n" + COUNT.format(seconds=90), trouble)
