@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from kernelext.cell.expressions import note_change, walk_defaults
 from kernelext.cell.reader import Facts, Handler, Reader
@@ -13,6 +14,8 @@ from kernelext.cell.scopes import Scope, ScopeKind, class_scope, function_scope
 
 # These keep a method and do not call it while the class is made.
 _PASSIVE_DECORATORS = frozenset(("classmethod", "property", "staticmethod"))
+# An edited cell comes with the nodes of the statements that stayed: see `edits`.
+_FACTS: WeakKeyDictionary[ast.AST, dict[tuple[bool, bool], Facts]] = WeakKeyDictionary()
 _PROPERTY_DECORATORS = frozenset(("deleter", "getter", "setter"))
 
 
@@ -23,10 +26,23 @@ def walk_function(reader: Reader, node: Any) -> None:
     with _type_parameters(reader, node):
         if not reader.has_lazy_annotations:
             _walk_annotations(reader, node)
-        facts = reader.read_body(function_scope(node, reader.scope), node.body)
+        facts = _facts_of(reader, node)
+    reader.bind_later(facts)
     _place(reader, node, facts)
     reader.definitions.add(node.name)
     reader.bind(node.name, node)
+
+
+def _facts_of(reader: Reader, node: Any) -> Facts:
+    """Read a function's body; only once where nothing but the cell is around it."""
+    if reader.scope.kind is not ScopeKind.MODULE:
+        return reader.read_body(function_scope(node, reader.scope), node.body)
+    known = _FACTS.setdefault(node, {})
+    circumstances = (reader.scope.has_walrus, reader.has_lazy_annotations)
+    if circumstances not in known:
+        scope = function_scope(node, reader.scope)
+        known[circumstances] = reader.read_body(scope, node.body)
+    return known[circumstances]
 
 
 def _walk_decorators(reader: Reader, node: Any) -> None:

@@ -124,8 +124,9 @@ def walk_choice(reader: Reader, node: ast.IfExp) -> None:
 def walk_lambda(reader: Reader, node: ast.Lambda) -> None:
     """Walk the defaults now, the body as one that may be called from here on."""
     walk_defaults(reader, node.args)
-    scope = function_scope(node, reader.scope)
-    reader.absorb(reader.read_body(scope, [node.body]))
+    facts = reader.read_body(function_scope(node, reader.scope), [node.body])
+    reader.bind_later(facts)
+    reader.absorb(facts)
 
 
 def walk_defaults(reader: Reader, arguments: ast.arguments) -> None:

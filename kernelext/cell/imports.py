@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Union
 
 Import = Union[ast.Import, ast.ImportFrom]
@@ -35,13 +35,13 @@ def import_statements(tree: ast.Module) -> Iterator[Import]:
                 stack.extend(reversed(statements))
 
 
-def imported_modules(tree: ast.Module) -> tuple[str, ...]:
-    """List the top-level names of the modules that a cell imports.
+def imported_modules(statements: Iterable[Import]) -> tuple[str, ...]:
+    """List the top-level names of the modules that import statements name.
 
     Parameters
     ----------
-    tree : ast.Module
-        The cell.
+    statements : iterable of ast.Import or ast.ImportFrom
+        Those of a cell.
 
     Returns
     -------
@@ -50,11 +50,12 @@ def imported_modules(tree: ast.Module) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> imported_modules(ast.parse("import numpy as np\\nfrom sklearn.svm import SVC"))
+    >>> tree = ast.parse("import numpy as np\\nfrom sklearn.svm import SVC")
+    >>> imported_modules(import_statements(tree))
     ('numpy', 'sklearn')
     """
     found: dict[str, None] = {}
-    for statement in import_statements(tree):
+    for statement in statements:
         if isinstance(statement, ast.Import):
             found.update((alias.name.split(".")[0], None) for alias in statement.names)
         elif statement.module and not statement.level:

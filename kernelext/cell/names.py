@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from kernelext.cell.definitions import DEFINITIONS
 from kernelext.cell.expressions import EXPRESSIONS
-from kernelext.cell.imports import import_statements, imported_modules
+from kernelext.cell.imports import Import, import_statements, imported_modules
 from kernelext.cell.reader import LOOKUPS, Handler, Position, Reader
 from kernelext.cell.scopes import Scope, ScopeKind, collect_bindings
 from kernelext.cell.source import parse
@@ -84,22 +84,23 @@ def read_cell(source: str) -> CellNames:
     (('json', 'model'), ('scores',), ('json',))
     """
     tree, plain = parse(source)
-    from_imports = [node for node in import_statements(tree) if isinstance(node, ast.ImportFrom)]
-    reader = _read(tree, from_imports, has_walrus=":=" in plain.text)
+    imports = list(import_statements(tree))
+    reader = _read(tree, imports, has_walrus=":=" in plain.text)
     return CellNames(
         inputs=_in_order(reader.facts.read),
         outputs=_in_order(_kept(reader)),
         changed=_in_order(reader.facts.changed),
-        imports=imported_modules(tree),
+        imports=imported_modules(imports),
         spelled=() if LOOKUPS.isdisjoint(reader.facts.read) else _words_of_texts(tree),
         magic=plain.first_magic,
     )
 
 
-def _read(tree: ast.Module, from_imports: list[ast.ImportFrom], *, has_walrus: bool) -> Reader:
+def _read(tree: ast.Module, imports: list[Import], *, has_walrus: bool) -> Reader:
     has_lazy_annotations = any(
-        node.module == "__future__" and alias.name == "annotations"
-        for node in from_imports
+        alias.name == "annotations"
+        for node in imports
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__"
         for alias in node.names
     )
     scope = Scope(ScopeKind.MODULE)

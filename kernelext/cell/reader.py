@@ -121,13 +121,16 @@ class Reader:
             self.state.present.discard(name)
 
     def read_body(self, scope: Scope, body: Sequence[Any]) -> Facts:
-        """Return the facts of a function's body, which runs at a time unknown."""
+        """Return the facts of a function's body."""
         reader = Reader(self.handlers, scope, has_lazy_annotations=self.has_lazy_annotations)
         reader.walk_body(body)
-        for name, position in reader.facts.bound.items():
+        return reader.facts
+
+    def bind_later(self, facts: Facts) -> None:
+        """Note what a function binds, which runs at a time unknown."""
+        for name, position in facts.bound.items():
             self.bound_later.add(name)
             self.facts.bound.setdefault(name, position)
-        return reader.facts
 
     def absorb(self, facts: Facts, *, own_name: str = "") -> None:
         """Count the reads of a function that may be called from here on.

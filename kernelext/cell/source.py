@@ -6,6 +6,7 @@ import ast
 import re
 import warnings
 
+from kernelext.cell.edits import Parser
 from kernelext.cell.magics import PlainCell, named_line, to_python
 from kernelext.errors import CellSyntaxError
 
@@ -39,15 +40,23 @@ def parse(source: str) -> tuple[ast.Module, PlainCell]:
         # A SyntaxWarning is for the run to show, once and at its own place.
         warnings.simplefilter("ignore")
         try:
-            tree = compile(plain.text, _FILENAME, "exec", _TREE_FLAGS, dont_inherit=True)
-            # `return` outside a function and the like are found only by compiling.
-            compile(tree, _FILENAME, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+            tree = _parser.parse(plain.text)
         except SyntaxError as error:
             raise _explain(source, plain, error) from error
         except (MemoryError, OverflowError, RecursionError, ValueError) as error:
             raise CellSyntaxError(f"Python cannot read the cell: {error}", line=1) from error
-    assert isinstance(tree, ast.Module)
     return tree, plain
+
+
+def _compile(text: str) -> ast.Module:
+    tree = compile(text, _FILENAME, "exec", _TREE_FLAGS, dont_inherit=True)
+    assert isinstance(tree, ast.Module)
+    # `return` outside a function and the like are found only by compiling.
+    compile(tree, _FILENAME, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    return tree
+
+
+_parser = Parser(_compile)
 
 
 def _explain(source: str, plain: PlainCell, error: SyntaxError) -> CellSyntaxError:
