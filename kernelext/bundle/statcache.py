@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from kernelext.bundle.tree import Tree
@@ -17,7 +18,10 @@ from kernelext.models import FileEntry
 
 RACY_NS = 2_000_000_000  # the coarsest mtime in use, FAT's, is two seconds
 
-Key = tuple[int, int, int, int, int]
+Key = tuple[int, ...]
+_key: Callable[[os.stat_result], Key] = attrgetter(
+    "st_size", "st_mtime_ns", "st_ctime_ns", "st_ino", "st_mode"
+)
 T = TypeVar("T")
 
 
@@ -86,13 +90,3 @@ class StatCache:
 def is_racy(found: os.stat_result, now_ns: int) -> bool:
     """Whether a file may change again without a new mtime."""
     return now_ns - max(found.st_mtime_ns, found.st_ctime_ns) < RACY_NS
-
-
-def _key(found: os.stat_result) -> Key:
-    return (
-        found.st_size,
-        found.st_mtime_ns,
-        found.st_ctime_ns,
-        found.st_ino,
-        found.st_mode,
-    )

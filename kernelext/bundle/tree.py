@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from kernelext.bundle.credentials import is_secret_path
@@ -28,8 +30,8 @@ class Listing:
     rules : DockerRules or GitRules
     own_rules : DockerRules or GitRules
         With the folder's own.
-    files : tuple of (str, str)
-        Path and full path of regular files.
+    files, full : tuple of str
+        Paths of regular files, and where they lie.
     others : tuple of str
         Paths of folders and links.
     stays : tuple of str
@@ -43,7 +45,8 @@ class Listing:
     entries: list[tuple[str, bool]]
     rules: Rules
     own_rules: Rules
-    files: tuple[tuple[str, str], ...]
+    files: tuple[str, ...]
+    full: tuple[str, ...]
     others: tuple[str, ...]
     stays: tuple[str, ...]
     secret: dict[str, str]
@@ -145,12 +148,11 @@ class Tree:
         self._entered.add(folder)
         self.stays += listing.stays
         self.suspects.update(listing.secret)
-        lstat = os.lstat
-        for path, full in listing.files:
-            try:
-                found.append((path, lstat(full)))
-            except OSError:  # gone since the folder was read
-                continue
+        before = len(found)
+        try:
+            found += zip(listing.files, map(os.lstat, listing.full), strict=True)
+        except OSError:  # gone since the folder was read
+            found[before:] = _present(listing)
         for path in listing.others:
             full = f"{self.root}/{path}"
             if os.path.islink(full):  # noqa: PTH114
@@ -181,8 +183,8 @@ class Tree:
     ) -> Listing:
         """Ask the rules about every entry of a folder."""
         if folder and not MARKS.isdisjoint(name for name, _ in entries):
-            return Listing(entries, above, own, (), (), (f"{folder}/",), {}, real)
-        files: list[tuple[str, str]] = []
+            return Listing(entries, above, own, (), (), (), (f"{folder}/",), {}, real)
+        files: list[str] = []
         others: list[str] = []
         stays: list[str] = []
         head = f"{folder}/" if folder else ""
@@ -192,18 +194,28 @@ class Tree:
                 if never_travels(path, is_dir=False) or own.is_ignored(path):
                     stays.append(path)
                 else:
-                    files.append((path, f"{self.root}/{path}"))
+                    files.append(path)
                 continue
             is_dir = os.path.isdir(f"{self.root}/{path}")  # noqa: PTH112
             if self._is_open(path, own, is_dir=is_dir):
                 others.append(path)
             else:
                 stays.append(path + "/" * is_dir)
-        secret = {path: "" for path, _ in files if is_secret_path(path)}
+        secret = {path: "" for path in files if is_secret_path(path)}
         if not _holds(self.root, real):
-            lie = {path: f"{real}/{path.rpartition('/')[2]}" for path, _ in files}
+            lie = {path: f"{real}/{path.rpartition('/')[2]}" for path in files}
             secret |= {path: f"links to {at}" for path, at in lie.items() if leads_to_secret(at)}
-        return Listing(entries, above, own, tuple(files), tuple(others), tuple(stays), secret, real)
+        return Listing(
+            entries,
+            above,
+            own,
+            tuple(files),
+            tuple(f"{self.root}/{path}" for path in files),
+            tuple(others),
+            tuple(stays),
+            secret,
+            real,
+        )
 
     def _is_open(self, path: str, rules: Rules, *, is_dir: bool) -> bool:
         """Whether a folder, or what is neither folder nor file, is to be looked at."""
@@ -248,6 +260,12 @@ class Tree:
             self.suspects[path] = f"links to {target}"
         elif is_secret_path(path):
             self.suspects[path] = ""
+
+
+def _present(listing: Listing) -> Iterator[tuple[str, os.stat_result]]:
+    for path, full in zip(listing.files, listing.full, strict=True):
+        with contextlib.suppress(OSError):
+            yield path, os.lstat(full)
 
 
 def _holds(folder: str, path: str) -> bool:

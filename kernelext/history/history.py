@@ -177,6 +177,14 @@ class History:
                 (sent, received, run),
             )
 
+    def note_commit(self, run: str, commit: str, *, is_dirty: bool) -> None:
+        """Write which commit a run's project was at, and whether files differed from it."""
+        with self._database.writing() as db:
+            db.execute(
+                "UPDATE runs SET git_commit = ?, git_dirty = ? WHERE id = ?",
+                (commit, is_dirty, run),
+            )
+
     def touch_host(
         self, name: str, kind: str, source: str, at: float, facts: Mapping[str, Any] | None = None
     ) -> None:

@@ -85,8 +85,7 @@ class CellMagics:
 
     def _refresh(self) -> None:
         """Follow the notebook: it may have changed its folder or its environment."""
-        self._context.folder = Path.cwd()
-        self._context.environ = dict(os.environ)
+        self._context.look_again(Path.cwd(), os.environ)
 
     def _prepare(self, options: CellOptions, line: str, code: str) -> Run | None:
         """Make the run; None where its description was all that was wanted."""

@@ -14,6 +14,7 @@ from kernelext.errors import ConnectError, HistoryError, KernelExtError
 from kernelext.history import History, RunRow
 from kernelext.link import HostLink, LinkPool
 from kernelext.models import AttemptEnd, EndCause, HostFacts, RunState
+from kernelext.runs.commit import note_commit
 from kernelext.runs.desk import Desk
 from kernelext.runs.homecoming import Homecoming
 from kernelext.runs.placing import place, require_gpus, slots_of
@@ -100,12 +101,14 @@ class Run:
 
     def updates(self) -> Iterator[Update]:
         """Yield what happens until all folds have ended, and a `Tick` now and then."""
+        has_begun = False
         while len(self.results) < len(self.plan.folds) or not self._updates.empty():
-            try:
+            update: Update = Tick()
+            with contextlib.suppress(queue.Empty):
                 update = self._updates.get(timeout=TICK_S)
-            except queue.Empty:
-                yield Tick()
-                continue
+            if not has_begun:  # the hosts are at work: there is time for what is less urgent
+                has_begun = True
+                note_commit(self._history, self._row)
             if isinstance(update, FoldEnded):
                 self.results[update.result.attempt.fold] = update.result
             yield update

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -82,6 +83,7 @@ class CellOptions:
     dry_run: bool = False
 
 
+@functools.cache
 def cell_parser(kind: str) -> Parser:
     """Make the parser of ``%%remote`` or ``%%folds``."""
     parser = Parser(f"%%{kind}", description=DESCRIPTIONS[kind])

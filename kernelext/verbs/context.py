@@ -34,19 +34,28 @@ class Context:
         environ: Mapping[str, str] | None = None,
         namespace: dict[str, Any] | None = None,
     ) -> None:
-        self.folder = folder
         self.namespace = namespace
-        self.environ = dict(os.environ if environ is None else environ)
         self.stat_cache = StatCache()
+        self.look_again(folder, os.environ if environ is None else environ)
 
-    @property
+    def look_again(self, folder: Path, environ: Mapping[str, str]) -> None:
+        """Take the user's folder and environment, and read the settings afresh when asked for.
+
+        A notebook does it before every cell: the user may have edited them.
+        """
+        self.folder = folder
+        self.environ = dict(environ)
+        for name in ("project", "settings"):
+            self.__dict__.pop(name, None)
+
+    @cached_property
     def project(self) -> Path:
         """The project's folder: that of the nearest `kernelext.toml`, else the notebook's."""
         return find_project(self.folder) or self.folder
 
-    @property
+    @cached_property
     def settings(self) -> Settings:
-        """Both files, read afresh: the user may have edited them."""
+        """The user's file, and the project's over it."""
         return load_settings(self.project, self.environ)
 
     @cached_property

@@ -7,13 +7,12 @@ import platform
 import sys
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 import kernelext
-from kernelext.bundle import GitFacts, Snapshot, git_facts, take_baseline
+from kernelext.bundle import Snapshot, take_baseline
 from kernelext.cell import CellNames, reach, read_cell
 from kernelext.errors import OptionError
 from kernelext.history import RunRow, iso_time
@@ -56,10 +55,8 @@ def prepare_run(context: Context, cell: Cell, options: CellOptions) -> Run:
     KernelExtError
         Before anything has moved.
     """
-    with ThreadPoolExecutor(1) as beside:  # Git's process takes as long as all the rest
-        git = beside.submit(git_facts, context.project)
-        plan, names = plan_run(context, cell, options)
-    row = _row(context, cell, options, plan, names, git.result())
+    plan, names = plan_run(context, cell, options)
+    row = _row(context, cell, options, plan, names)
     return Run(plan, row, links=context.links, history=context.history, home=context.runs_dir)
 
 
@@ -197,7 +194,6 @@ def _row(
     options: CellOptions,
     plan: RunPlan,
     names: CellNames,
-    git: GitFacts,
 ) -> RunRow:
     modules = {*names.imports, *_modules(plan.inputs)}
     return RunRow(
@@ -212,8 +208,6 @@ def _row(
         project_dir=str(context.project),
         hosts=tuple(host.name for host in plan.hosts),
         options=_plain(options),
-        git_commit=git.commit,
-        git_dirty=git.is_dirty,
         packages=_versions(modules),
         python=platform.python_version(),
         kernelext_version=kernelext.__version__,

@@ -24,6 +24,9 @@ HOST_COUNT = 3
 SLOTS = 2
 RACY_S = 2.1  # younger files are read again: bundle/statcache.py
 FILES_A_FOLDER = 50
+QUIET_SHARE = 0.1
+QUIET_S = 0.25
+PATIENCE_S = 5.0  # for others who use the machine
 
 
 class Scene:
@@ -70,16 +73,31 @@ class Scene:
         return next(host for host in self.hosts if host.name == name)
 
     def settle(self, host_count: int = 1) -> None:
-        """Wait until the first hosts have removed what the runs before left there."""
+        """Wait until the first hosts are done with the runs before: they share these cores."""
         for host in self.hosts[:host_count]:
             wait_until(partial(_is_clean, host), f"{host.name} to remove containers")
-        time.sleep(0.05)
+        deadline_s = time.monotonic() + PATIENCE_S
+        while busy_share(QUIET_S) > QUIET_SHARE and time.monotonic() < deadline_s:
+            pass
 
     def end_daemons(self, host: Host) -> None:
         """End kernelext's daemon on a host, as a power cut would."""
         listed = host.exec("docker", "ps", "-aq", "--filter", "label=kernelext.daemon")
         if listed.stdout.split():
             host.exec("docker", "rm", "-f", *listed.stdout.split())
+
+
+def busy_share(over_s: float) -> float:
+    """Return which part of the machine's cores was at work over some seconds."""
+    cores = os.cpu_count() or 1
+    before = os.times().elapsed, _idle_s()
+    time.sleep(over_s)
+    return 1 - (_idle_s() - before[1]) / (os.times().elapsed - before[0]) / cores
+
+
+def _idle_s() -> float:
+    words = Path("/proc/stat").read_text().split("\n", 1)[0].split()  # proc(5): idle, iowait
+    return (int(words[4]) + int(words[5])) / os.sysconf("SC_CLK_TCK")
 
 
 def _is_clean(host: Host) -> bool:

@@ -28,6 +28,7 @@ class Seen:
     """What one project's runs have shown, a value a run."""
 
     before_s: list[float] = field(default_factory=list)
+    floor_s: list[float] = field(default_factory=list)
     whole_s: list[float] = field(default_factory=list)
     wire_bytes: list[float] = field(default_factory=list)
     payload_bytes: list[float] = field(default_factory=list)
@@ -35,16 +36,16 @@ class Seen:
 
 
 def measure(scene: Scene) -> list[Section]:
-    """Run each project once for the first time, then several times, turn by turn."""
+    """Run each project once for the first time, then several times."""
     scene.enter_project(1)
     scene.notebook.check(CELL)  # connects
     first = {count: Seen() for count in FILE_COUNTS}
     later = {count: Seen() for count in FILE_COUNTS}
-    for count in FILE_COUNTS:
+    for count in FILE_COUNTS:  # one after the other: a host prepares the newest project
         _run(scene, count, first[count])
-    for _ in range(ROUNDS):
-        for count in FILE_COUNTS:
+        for _ in range(ROUNDS):
             _run(scene, count, later[count])
+            _ask_system(scene, count, later[count])
     return [_time_section(first, later), _bytes_section(first, later)]
 
 
@@ -62,6 +63,21 @@ def _run(scene: Scene, file_count: int, seen: Seen) -> None:
     seen.before_s.append(tap.first("submit").at - began)
     seen.payload_bytes.append(_counted())
     seen.sizes.append(tap.sizes())
+
+
+def _ask_system(scene: Scene, file_count: int, seen: Seen) -> None:
+    """Time what no look at the files can do without: a listing a folder, an `lstat` a file."""
+    path = scene.enter_project(file_count, "unchanged")
+    folders = [str(each) for each in (path, *path.glob("part*"))]
+    files = [str(each) for each in path.glob("part*/*.py")]
+    assert len(files) == file_count
+    scene.settle()
+    began = time.perf_counter()
+    for folder in folders:
+        os.listdir(folder)  # noqa: PTH208
+    for file in files:
+        os.lstat(file)
+    seen.floor_s.append(time.perf_counter() - began)
 
 
 def _counted() -> int:
@@ -84,6 +100,8 @@ def _time_section(first: dict[int, Seen], later: dict[int, Seen]) -> Section:
                 at_most=limit,
             )
         )
+        floor = Sample(tuple(seen.floor_s))
+        rows.append(Row(f"{count:,} files: `os.lstat` of each, and no more", floor))
         rows.append(Row(f"{count:,} files, unchanged: the whole cell", Sample(tuple(seen.whole_s))))
     return Section("3. A project that has not changed since the last run: time", rows)
 

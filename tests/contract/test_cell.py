@@ -12,6 +12,7 @@ from kernelext.errors import RemoteCellError
 from kernelext.history import History, history_path
 from kernelext.models import RunState
 
+from .conftest import wait_until
 from .notebook import Notebook
 
 
@@ -178,6 +179,7 @@ def test_history_says_where_and_with_what_it_ran(
         subprocess.run(["git", *me, *words], cwd=project, check=True)
     notebook.check(f"%%remote {host}\nimport numpy\nprint(numpy.ones(2))")
     with History.open(history_path(os.environ)) as history:
+        wait_until(lambda: history.run("last").git_commit is not None, "what Git says")
         run = history.run("last")
         attempt = history.attempts(run.id)[0]
     assert (run.state, attempt.state, attempt.host) == (RunState.DONE, RunState.DONE, host)

@@ -36,6 +36,16 @@ def test_add_run_comes_back_whole(history: History, make_run: MakeRun) -> None:
     assert history.attempts("aa11") == []
 
 
+@pytest.mark.parametrize("is_dirty", [True, False])
+def test_note_commit_of_one_run(history: History, make_run: MakeRun, is_dirty: bool) -> None:
+    history.add_run(make_run("aa11"), ["0"])
+    history.add_run(make_run("bb22"), ["0"])
+    history.note_commit("aa11", "f" * 40, is_dirty=is_dirty)
+    run = history.run("aa11")
+    assert (run.git_commit, run.git_dirty) == ("f" * 40, is_dirty)
+    assert history.run("bb22").git_commit is None
+
+
 def test_add_run_twice_is_refused_and_writes_nothing(history: History, make_run: MakeRun) -> None:
     history.add_run(make_run(), ["0"])
     with pytest.raises(HistoryError):
