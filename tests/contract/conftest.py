@@ -20,6 +20,7 @@ from .notebook import Notebook
 
 IMAGE = "kernelext-lab:dev"
 GONE_S = 15.0
+CLEAR = "docker rm -f $(docker ps -aq --filter label=kernelext.container); cd /var/lib/kernelext && rm -rf runs/* work/*"
 
 USER_CONFIG = f"""
 [hosts.host01]
@@ -108,17 +109,24 @@ def lab_names(
 
 
 def check_nothing_left(host: Host) -> None:
-    """Assert that no container and no attempt of ours is left on a host."""
+    """Assert that no container and no attempt of ours is left on a host.
 
-    def is_clean() -> bool:
-        listed = host.exec("docker", "ps", "-aq", "--filter", "label=kernelext.container")
-        runs = host.exec(
-            "sh", "-c", "ls /var/lib/kernelext/runs /var/lib/kernelext/work", check=False
-        )
-        names = [line for line in runs.stdout.splitlines() if line and not line.endswith(":")]
-        return not listed.stdout.strip() and not names
+    What is left goes with the daemon all the same: one failed test is not to fail the next.
+    """
+    try:
+        wait_until(lambda: not left_on(host), f"what runs and lies on {host.name} to be removed")
+    except AssertionError as exc:
+        exc.add_note(f"left on {host.name}: {left_on(host)}")
+        host.exec("sh", "-c", CLEAR, check=False)
+        raise
 
-    wait_until(is_clean, f"the containers of {host.name} to be removed")
+
+def left_on(host: Host) -> list[str]:
+    """List the containers and the attempts of ours on a host."""
+    listed = host.exec("docker", "ps", "-aq", "--filter", "label=kernelext.container")
+    runs = host.exec("sh", "-c", "ls /var/lib/kernelext/runs /var/lib/kernelext/work", check=False)
+    names = [line for line in runs.stdout.splitlines() if line and not line.endswith(":")]
+    return listed.stdout.split() + names
 
 
 def check_nothing_left_here(state_dir: Path) -> None:

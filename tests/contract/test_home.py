@@ -23,7 +23,7 @@ from .interrupts import CtrlC
 from .notebook import Notebook
 from .orphans import Client
 
-LIMIT_BYTES = 2_000_000
+LIMIT_BYTES = 20_000_000  # more than the history of all tests, which is to be written on
 FILES = 100
 WRITE_FILES = f"""
 import os, pathlib
