@@ -22,6 +22,7 @@ MACHINE_PACKAGES = [
     "util-linux",
 ]
 SUITE = "bookworm"  # its Python is 3.11
+OTHER_SUITE = "bullseye"  # its Python is 3.9
 HOST_PACKAGES = [
     "ca-certificates",
     "docker.io",
@@ -37,11 +38,13 @@ HOST_PACKAGES = [
     "tini",
 ]
 PYTHON_PACKAGES = ["ca-certificates", "libgomp1", "procps", "python3"]
+OTHER_WHEELS = ["cloudpickle", "numpy"]
 WHEELS = ["blosc2", "cloudpickle", "ipython", "numpy", "pandas", "scikit-learn", "xgboost-cpu"]
 
 PLAIN_TAG = "python:3.11-slim"
 LAB_TAG = "kernelext-lab:dev"
 NO_PYTHON_TAG = "nopython:dev"
+OTHER_TAG = "kernelext-lab:bullseye"
 
 VENV = "/opt/venv"
 LEFT_OUT = (
@@ -104,6 +107,11 @@ class ImageSet:
         return self.directory / "images.tar"
 
     @property
+    def layers(self) -> Path:
+        """Where layers lie until they are in the archive."""
+        return self.directory / "layers"
+
+    @property
     def seed(self) -> Path:
         """A Docker data root that holds the container images."""
         return self.directory / "seed"
@@ -114,13 +122,23 @@ def build_trees(images: ImageSet, cache: Path) -> None:
     shutil.rmtree(images.directory, ignore_errors=True)
     if images.directory.exists():
         raise LabError(f"{images.directory} cannot be removed")
-    images.directory.mkdir(parents=True)
-    base = cache / f"debootstrap-{SUITE}.tar"
-    if not base.exists():
-        bootstrap(base, SUITE)
+    images.layers.mkdir(parents=True)
     with ThreadPoolExecutor(2) as pool:
-        for job in [pool.submit(build, images, base) for build in (build_host, build_containers)]:
-            job.result()
+        bases = list(pool.map(lambda suite: base_of(suite, cache), (SUITE, OTHER_SUITE)))
+        host = pool.submit(build_host, images, bases[0])
+        containers = pool.submit(build_containers, images, bases[0])
+        other = pool.submit(build_other, images, bases[1])
+        host.result()
+        write_archive([*containers.result(), other.result()], images.archive)
+    shutil.rmtree(images.layers)
+
+
+def base_of(suite: str, cache: Path) -> Path:
+    """Return the packed smallest tree of a Debian release, made when it is first asked for."""
+    base = cache / f"debootstrap-{suite}.tar"
+    if not base.exists():
+        bootstrap(base, suite)
+    return base
 
 
 def build_host(images: ImageSet, base: Path) -> None:
@@ -132,28 +150,36 @@ def build_host(images: ImageSet, base: Path) -> None:
     chroot(images.hostfs, FINISH_HOST)
 
 
-def build_containers(images: ImageSet, base: Path) -> None:
-    """Write the archive: a plain Python, one with packages, one without Python."""
+def build_containers(images: ImageSet, base: Path) -> list[Image]:
+    """Pack the layers of a plain Python, of one with packages, of a system without Python."""
     tree = images.directory / "containers"
     install(base, tree, PYTHON_PACKAGES)
     # Runs are not root, so they could never write the bytecode.
     chroot(tree, "python3 -m compileall -q /usr/lib/python3 /usr/lib/python3.11; : > /etc/hosts")
-    layers = images.directory / "layers"
-    layers.mkdir()
-    plain = pack_layer(tree, layers / "plain.tar", ".", LEFT_OUT)
-    whiteouts = pack_whiteouts(["usr/bin/python3", "usr/bin/python3.11"], layers / "none.tar")
+    plain = pack_layer(tree, images.layers / "plain.tar", ".", LEFT_OUT)
+    whiteouts = pack_whiteouts(
+        ["usr/bin/python3", "usr/bin/python3.11"], images.layers / "none.tar"
+    )
     (tree / "etc/hosts").unlink()
     add_packages(tree, ["python3-venv"])
     say(f"containers: pip install {' '.join(WHEELS)}")
     install_wheels(tree, VENV, WHEELS)
-    packages = pack_layer(tree, layers / "packages.tar", f".{VENV}")
-    write_archive(
-        [
-            Image(PLAIN_TAG, (plain,)),
-            Image(LAB_TAG, (plain, packages), path=f"{VENV}/bin:{Image.path}"),
-            Image(NO_PYTHON_TAG, (plain, whiteouts), command="sh"),
-        ],
-        images.archive,
-    )
+    packages = pack_layer(tree, images.layers / "packages.tar", f".{VENV}")
     shutil.rmtree(tree)
-    shutil.rmtree(layers)
+    return [
+        Image(PLAIN_TAG, (plain,)),
+        Image(LAB_TAG, (plain, packages), path=f"{VENV}/bin:{Image.path}"),
+        Image(NO_PYTHON_TAG, (plain, whiteouts), command="sh"),
+    ]
+
+
+def build_other(images: ImageSet, base: Path) -> Image:
+    """Pack the one layer of another Debian release, with another Python."""
+    tree = images.directory / "other"
+    install(base, tree, [*PYTHON_PACKAGES, "python3-venv"])
+    say(f"other: pip install {' '.join(OTHER_WHEELS)}")
+    install_wheels(tree, VENV, OTHER_WHEELS)
+    chroot(tree, "python3 -m compileall -q /usr/lib/python3 /usr/lib/python3.9; : > /etc/hosts")
+    layer = pack_layer(tree, images.layers / "other.tar", ".", LEFT_OUT)
+    shutil.rmtree(tree)
+    return Image(OTHER_TAG, (layer,), path=f"{VENV}/bin:{Image.path}")

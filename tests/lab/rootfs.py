@@ -50,7 +50,7 @@ def bootstrap(archive: Path, suite: str) -> None:
     try:
         run_debootstrap(tree, suite)
     except LabError:
-        mirror = machine_mirror(suite)
+        mirror = machine_mirror()
         if mirror is None:
             raise
         say("debootstrap again, from the machine's own mirror")
@@ -70,12 +70,12 @@ def run_debootstrap(tree: Path, suite: str, *mirror: str) -> None:
     run(*private, "debootstrap", "--variant=minbase", suite, tree, *mirror, timeout_s=1200)
 
 
-def machine_mirror(suite: str) -> str | None:
-    """Return where the machine's own apt takes a Debian suite from."""
-    form = "$(ORIGIN) $(RELEASE) $(REPO_URI)"
+def machine_mirror() -> str | None:
+    """Return where the machine's own apt takes Debian from, all releases of it."""
+    form = "$(ORIGIN) $(REPO_URI)"
     for line in run("apt-get", "indextargets", "--format", form, check=False).stdout.splitlines():
-        origin, release, *address = line.split()
-        if (origin, release) == ("Debian", suite):
+        origin, *address = line.split()
+        if origin == "Debian":
             return address[0]
     return None
 
