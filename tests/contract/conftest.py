@@ -20,7 +20,10 @@ from .notebook import Notebook
 
 IMAGE = "kernelext-lab:dev"
 GONE_S = 15.0
-CLEAR = "docker rm -f $(docker ps -aq --filter label=kernelext.container); cd /var/lib/kernelext && rm -rf runs/* work/*"
+CLEAR = (
+    "docker rm -f $(docker ps -aq --filter label=kernelext.container);"
+    " cd /var/lib/kernelext && rm -rf runs/* work/*"
+)
 
 USER_CONFIG = f"""
 [hosts.host01]

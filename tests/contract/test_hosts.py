@@ -120,12 +120,6 @@ def test_closed_port(notebook: Notebook, fresh: Host) -> None:
     assert "refuses the connection: check that sshd runs there" in sentence(shown)
 
 
-def test_name_without_address(notebook: Notebook) -> None:
-    shown = fail(notebook, "%%remote root@nowhere.invalid\nkept = 1")
-    assert isinstance(shown.error, ConnectError)
-    assert "No address is known for nowhere.invalid: check how" in sentence(shown)
-
-
 def test_port_that_is_no_ssh_server(notebook: Notebook, lab: Lab) -> None:
     with socket.create_server((lab.network.gateway, 0)) as server:
         rude = threading.Thread(target=lambda: server.accept()[0].close())

@@ -3,135 +3,50 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import json
+import os
 import sqlite3
-import struct
 import subprocess
 import sys
-import tarfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from kernelext.errors import (
+    ConnectError,
     EngineError,
     HistoryError,
     ImageNotFound,
     OptionError,
     RemoteCellError,
     RunError,
+    ValueCodecError,
 )
 
-from ..lab.archive import Image, Layer, write_archive
-from ..lab.host import Host
-from ..lab.images import NO_PYTHON_TAG
+from ..lab.images import NO_PYTHON_TAG, OTHER_TAG
 from ..lab.lab import Lab
-from .conftest import check_nothing_left
 from .notebook import Notebook
+from .scenes import (
+    FOREIGN_TAG,
+    HOST,
+    Arrange,
+    Scene,
+    as_it_is,
+    data_folder,
+    foreign_image,
+    login_without_docker,
+    newer_history,
+    small_host_disk,
+)
 from .test_failures import fail, sentence
-from .test_hosts import remove_daemons
 
-STATE_DIR = "/var/lib/kernelext"
-FOREIGN_TAG = "foreign:dev"
-ARM64 = 183  # of an ELF header
 MEGABYTES = "import os\nX = os.urandom({} * 1024 ** 2)"
 
 
-class ForeignImage(Image):
-    """An image of another machine."""
-
-    def config(self) -> bytes:
-        """Return the configuration, with the other architecture."""
-        return json.dumps({**json.loads(super().config()), "architecture": "arm64"}).encode()
-
-
-@dataclass(frozen=True)
-class Scene:
-    """Where a mistake is made."""
-
-    folder: Path
-    patch: pytest.MonkeyPatch
-    host: Host | None  # None on `local`
-
-
-Arrange = Callable[[Scene], AbstractContextManager[None]]
-
-
-@contextlib.contextmanager
-def as_it_is(_: Scene) -> Iterator[None]:
-    """Change nothing."""
-    yield
-
-
-@contextlib.contextmanager
-def small_host_disk(scene: Scene) -> Iterator[None]:
-    """Give the daemon a disk of 6 MB."""
-    host = scene.host
-    assert host is not None
-    remove_daemons(host)
-    host.exec("mkdir", "-p", STATE_DIR)
-    host.exec("mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", STATE_DIR)
-    try:
-        yield
-        check_nothing_left(host)
-    finally:
-        remove_daemons(host)
-        host.exec("umount", STATE_DIR)
-
-
-def data_folder(options: str) -> Arrange:
-    """Put the user's data folder on a disk of its own."""
-
-    @contextlib.contextmanager
-    def arrange(scene: Scene) -> Iterator[None]:
-        folder = scene.folder / "data"
-        folder.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
-        scene.patch.setenv("KERNELEXT_DATA", str(folder))
-        try:
-            yield
-        finally:
-            subprocess.run(["umount", folder], check=True)
-
-    return arrange
-
-
-@contextlib.contextmanager
-def newer_history(scene: Scene) -> Iterator[None]:
-    """Have a history that a later version has written; it stays as it is."""
-    folder = scene.folder / "data"
-    folder.mkdir()
-    file = folder / "history.sqlite"
-    with contextlib.closing(sqlite3.connect(file)) as database:
-        database.execute("CREATE TABLE runs (id TEXT, colour TEXT)")
-        database.execute("PRAGMA user_version = 99")
-    before = file.read_bytes()
-    scene.patch.setenv("KERNELEXT_DATA", str(folder))
-    yield
-    assert file.read_bytes() == before
-    assert [path.name for path in folder.iterdir()] == [file.name]
-
-
-@contextlib.contextmanager
-def foreign_image(scene: Scene) -> Iterator[None]:
-    """Load an image whose Python is another machine's."""
-    assert scene.host is not None
-    header = b"\x7fELF\2\1\1".ljust(16, b"\0") + struct.pack("<HHI", 2, ARM64, 1).ljust(48, b"\0")
-    layer = scene.folder / "layer.tar"
-    with tarfile.open(layer, "w") as out:
-        member = tarfile.TarInfo("usr/bin/python3")
-        member.size, member.mode = len(header), 0o755
-        out.addfile(member, io.BytesIO(header))
-    archive = scene.folder / "foreign.tar"
-    write_archive([ForeignImage(FOREIGN_TAG, (Layer.of(layer),))], archive)
-    with archive.open("rb") as stream:
-        scene.host.exec("docker", "load", stdin=stream)
-    yield
-    scene.host.exec("docker", "rmi", FOREIGN_TAG)
+on_docker = pytest.mark.parametrize(
+    "host", [pytest.param(HOST, marks=pytest.mark.lab)], indirect=True
+)
 
 
 @dataclass(frozen=True)
@@ -145,6 +60,7 @@ class Mistake:
     arrange: Arrange = as_it_is
     before: str = "pass"  # a cell that runs in the notebook first
     leaves_results: bool = False  # on the host, for `fetch`
+    at: str = ""  # what to call the host, if not by its name
 
 
 EVERYWHERE = {
@@ -167,6 +83,35 @@ EVERYWHERE = {
 }
 
 ON_DOCKER = {
+    "name_without_address": Mistake(
+        "",
+        "kept = 1",
+        ConnectError,
+        ("No address is known for nowhere.invalid: check how",),
+        at="root@nowhere.invalid",
+    ),
+    "refused_login": Mistake(
+        "",
+        "kept = 1",
+        ConnectError,
+        ("refuses the login as nobody@", "offered: "),
+        at="nobody@{ip}",
+    ),
+    "login_without_docker": Mistake(
+        "",
+        "kept = 1",
+        EngineError,
+        ("may not use Docker there; add its user to the group docker",),
+        login_without_docker,
+        at="plain@{ip}",
+    ),
+    "code_for_another_python": Mistake(
+        f"--image {OTHER_TAG}",
+        "kept = F[0](1)",
+        ValueCodecError,
+        ("F can only travel as byte code", "the image 3.9", "name an image of the notebook's"),
+        before="F = [lambda n: n + 1]",
+    ),
     "image_without_python": Mistake(
         f"--image {NO_PYTHON_TAG}",
         "kept = 1",
@@ -254,10 +199,11 @@ ON_DOCKER = {
 
 def check(mistake: Mistake, host: str, scene: Scene) -> None:
     """Make a mistake and look at what is said of it."""
+    at = mistake.at.format(ip=scene.host.ip) if mistake.at else host
     with mistake.arrange(scene):
         with Notebook() as notebook:
             notebook.check(mistake.before)
-            shown = fail(notebook, f"%%remote {host} {mistake.line}\n{mistake.code}")
+            shown = fail(notebook, f"%%remote {at} {mistake.line}\n{mistake.code}")
         assert isinstance(shown.error, mistake.error), repr(shown.error)
         text = str(shown.error) if isinstance(shown.error, RemoteCellError) else sentence(shown)
         for part in mistake.says:
@@ -276,14 +222,63 @@ def test_mistakes_everywhere(
 
 
 @pytest.mark.parametrize("name", ON_DOCKER)
-@pytest.mark.parametrize("host", [pytest.param("host01", marks=pytest.mark.lab)], indirect=True)
+@on_docker
 def test_mistakes_on_docker(
     project: Path, host: str, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    check(ON_DOCKER[name], host, Scene(tmp_path, monkeypatch, lab.host(host)))
+    check(ON_DOCKER[name], host, Scene(tmp_path, monkeypatch, lab))
 
 
-# no mistake, but easily made one: two notebooks at work on one host and project
+# no mistakes, but easily made ones
+
+
+@pytest.fixture
+def home_of_another_machine(
+    tmp_path: Path, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A data folder that lies on a lab host, by sshfs."""
+    folder = tmp_path / "data of another machine"
+    folder.mkdir()
+    environ = {**os.environ, **lab.environment()}
+    share = "/srv/data"
+    lab.host("host02").exec("mkdir", share)
+    subprocess.run(["sshfs", f"host02:{share}", folder], env=environ, check=True)
+    monkeypatch.setenv("KERNELEXT_DATA", str(folder))
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+    lab.host("host02").exec("rm", "-r", share)
+
+
+@on_docker
+def test_history_on_a_network_file_system(
+    project: Path, host: str, home_of_another_machine: Path
+) -> None:
+    for number in range(2):
+        with Notebook() as notebook:
+            notebook.check(f"%%remote {host}\nkept = {number}\nprint('said')")
+            assert notebook.names["kept"] == number
+            assert len(notebook.check("%remote runs").stdout.splitlines()) == 2 + number
+    file = home_of_another_machine / "history.sqlite"
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+
+
+@on_docker
+def test_cell_runs_on_another_python(project: Path, host: str) -> None:
+    """What needs no byte code of the notebook's runs on the oldest Python there may be."""
+    with Notebook() as notebook:
+        notebook.check("import numpy as np\nX = np.arange(6.0).reshape(2, 3)\nnames = ['a', 'b']")
+        notebook.check(
+            f"%%remote {host} --image {OTHER_TAG}\nimport sys\n"
+            "def scaled(by):\n    return X * by\n"
+            "Y = scaled(2)\nnames.append('c')\nversion = list(sys.version_info[:2])"
+        )
+        assert notebook.names["version"] == [3, 9]
+        assert (notebook.names["Y"] == 2 * notebook.names["X"]).all()
+        assert notebook.names["names"] == ["a", "b", "c"]
+
+
+# two notebooks at work on one host and project
 
 ANOTHER_NOTEBOOK = """
 import sys

@@ -19,6 +19,7 @@ MACHINE_PACKAGES = [
     "iproute2",
     "iptables",
     "openssh-client",
+    "sshfs",
     "util-linux",
 ]
 SUITE = "bookworm"  # its Python is 3.11
