@@ -57,14 +57,19 @@ def read(data: Buffer, *, validates: bool = False) -> Any:
     """
     import pyarrow as pa
 
-    with pa.ipc.open_file(pa.py_buffer(data)) as file:
+    source = pa.py_buffer(data)
+    with pa.ipc.open_file(source) as file:
         metadata = dict(file.schema.metadata or {})
-        held = jsontags.loads(metadata.pop(KEY))
+    held = jsontags.loads(metadata.pop(KEY))
+    kind = held["kind"]
+    is_pandas = kind.startswith("pandas.")
+    if is_pandas:  # pyarrow takes a type for what it is only if it knew it when it opened the file
+        pandas_tables.register_types()
+    with pa.ipc.open_file(source) as file:
         table = file.read_all().replace_schema_metadata(metadata or None)
     if validates:
         table.validate(full=True)
-    kind = held["kind"]
-    if kind.startswith("pandas."):
+    if is_pandas:
         return pandas_tables.from_table(table, held)
     if kind == "RecordBatch":
         batches = table.combine_chunks().to_batches()
@@ -138,7 +143,8 @@ def _of_pyarrow(value: Any) -> Form:
         table = pa.Table.from_batches([value])
     elif kind in ("ChunkedArray", "Array"):
         table = pa.table({"values": value})
-    if KEY in (table.schema.metadata or {}):
+    # Where nobody has registered an extension type, its values are read as what stores them.
+    if KEY in (table.schema.metadata or {}) or EXTENSION in _schema(table):
         raise NotExact
     shape = (len(value),) if kind in ("ChunkedArray", "Array") else table.shape
     return _form(table, {"kind": kind}, ("pyarrow",), shape)

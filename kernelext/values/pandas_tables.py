@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import Any
 
@@ -74,6 +75,18 @@ def from_table(table: Any, held: dict[str, Any]) -> Any:
     made.attrs = held["attrs"]
     made.flags.allows_duplicate_labels = held["duplicates"]
     return made
+
+
+@functools.cache
+def register_types() -> None:
+    """Have pandas tell pyarrow its types of periods and intervals.
+
+    It does so when it first writes one. Until then pyarrow reads them as numbers.
+    """
+    import pandas
+    import pyarrow as pa
+
+    pa.array(pandas.PeriodIndex([], freq="D"))
 
 
 def _as_frame(value: Any, kind: str, held: dict[str, Any]) -> Any:

@@ -72,6 +72,21 @@ def test_every_kind_of_value_comes_back(notebook: Notebook, host: str) -> None:
     )
 
 
+def test_labels_that_are_periods_or_spans_come_back(notebook: Notebook, host: str) -> None:
+    notebook.check(
+        "import pandas as pd\nrows = pd.period_range('2020', periods=2, freq='Q')\n"
+        "P = pd.DataFrame({'a': [1, 2]}, index=rows)\nS = pd.Series([1], pd.interval_range(0, 1))"
+    )
+    notebook.check(f"%%remote {host}\nkinds = [str(P.index.dtype), str(S.index.dtype)]")
+    notebook.check(f"%%remote {host}\nQ = P.copy(); T = S.copy(); labels = rows[:1]")
+
+    names = notebook.names
+    assert names["kinds"] == ["period[Q-DEC]", "interval[int64, right]"]
+    pd.testing.assert_frame_equal(names["Q"], names["P"])
+    pd.testing.assert_series_equal(names["T"], names["S"])
+    pd.testing.assert_index_equal(names["labels"], names["rows"][:1])
+
+
 def test_files_of_a_run_open_without_us(notebook: Notebook, host: str, data_dir: Path) -> None:
     notebook.check(f"%%remote {host}\n{MADE}")
     files = values_of_last_run(data_dir)
