@@ -47,6 +47,10 @@ def to_table(value: Any) -> tuple[Any, dict[str, Any]]:
     held["columns"] = pandas_labels.spec_of(frame.columns)
     named = frame.set_axis(pandas_labels.unique_names(frame.columns), axis=1)
     held["objects"] = _objects(named)
+    if not all(name is None or type(name) is str for name in frame.index.names):
+        # pyarrow would make texts of them, and warn.
+        held["index_names"] = list(frame.index.names)
+        named.index = named.index.set_names([None] * frame.index.nlevels)
     table = pa.Table.from_pandas(named)
     odd = []
     for k, name in enumerate(named.columns):
@@ -126,6 +130,8 @@ def _as_pandas(table: Any, held: dict[str, Any]) -> Any:
         values = _object_column(table.column(name), held["objects"][name])
         column = pandas.Series(values, index=frame.index, dtype=object)
         frame.insert(table.column_names.index(name), name, column)
+    if "index_names" in held:
+        frame.index.names = held["index_names"]
     for level, freq in zip(_levels(frame.index), held["freqs"]):
         if freq is not None:
             level.freq = freq

@@ -87,6 +87,14 @@ def test_labels_that_are_periods_or_spans_come_back(notebook: Notebook, host: st
     pd.testing.assert_index_equal(names["labels"], names["rows"][:1])
 
 
+def test_names_of_rows_that_are_no_texts_come_back_silently(notebook: Notebook, host: str) -> None:
+    notebook.check("import pandas as pd\nrows = pd.Index([5], name=('a', 1))")
+    shown = notebook.check(f"%%remote {host}\nframe = pd.DataFrame({{'n': [1]}}, rows)")
+
+    assert shown.stderr == ""
+    assert notebook.names["frame"].index.names == [("a", 1)]
+
+
 def test_files_of_a_run_open_without_us(notebook: Notebook, host: str, data_dir: Path) -> None:
     notebook.check(f"%%remote {host}\n{MADE}")
     files = values_of_last_run(data_dir)

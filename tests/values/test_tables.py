@@ -101,6 +101,17 @@ EXACT: dict[str, Any] = {
     "series without a name": pd.Series([1.5, np.nan]),
     "series with a tuple for a name": pd.Series([1], name=("a", 1)),
     "index": pd.Index(["a", "b"], name="n"),
+    "index with a tuple for a name": pd.Index([1], name=("a", 1)),
+    "rows with a number for a name": FRAME.set_index(pd.Index([1, 2, 3], name=7)),
+    "range with a tuple for a name": FRAME.set_index(pd.RangeIndex(3, name=("a", 1))),
+    "no columns and a tuple for a name": pd.DataFrame(index=pd.RangeIndex(3, name=("a", 1))),
+    "levels with odd names": FRAME.set_index(
+        pd.MultiIndex.from_arrays([[1, 2, 3], [4, 5, 6], DATES], names=[("a", None), "k", None])
+    ),
+    "series whose rows have a tuple for a name": FRAME.set_index(
+        pd.Index(["x", "y", "z"], name=("s", 1))
+    )["f"],
+    "odd names of columns": FRAME.rename_axis(columns=[("a", 1)]),
     "range": pd.RangeIndex(2, 9, 3, name="q"),
     "index of dates": DATES,
     "index of two levels": FRAME.set_index(["a", "s"]).index,
@@ -117,6 +128,7 @@ OTHER: dict[str, Any] = {
     "unused level": FRAME.set_index(["a", "s"]).iloc[:1],
     "an attribute that is no plain value": pd.DataFrame({"a": [1]}),
 }
+OTHER["a name that is no plain value"] = pd.Index([1], name=datetime.date(2020, 1, 1))
 OTHER["an attribute that is no plain value"].attrs["when"] = datetime.date(2020, 1, 1)
 EXACT["flags"].attrs["unit"] = ("kg", 1)
 
