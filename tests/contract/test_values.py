@@ -95,6 +95,17 @@ def test_names_of_rows_that_are_no_texts_come_back_silently(notebook: Notebook, 
     assert notebook.names["frame"].index.names == [("a", 1)]
 
 
+def test_aligned_structures_come_back(notebook: Notebook, host: str) -> None:
+    notebook.check("import numpy as np\nkind = np.dtype([('a', 'i1'), ('b', 'f8')], align=True)")
+    notebook.check("there = np.array([(1, 2.5)], kind)")
+    notebook.check(f"%%remote {host}\nis_kept = there.dtype.isalignedstruct\nback = there.copy()")
+
+    back = notebook.names["back"]
+    assert notebook.names["is_kept"]
+    assert back.dtype.isalignedstruct
+    assert back.tolist() == [(1, 2.5)]
+
+
 def test_files_of_a_run_open_without_us(notebook: Notebook, host: str, data_dir: Path) -> None:
     notebook.check(f"%%remote {host}\n{MADE}")
     files = values_of_last_run(data_dir)

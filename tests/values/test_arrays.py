@@ -191,6 +191,40 @@ def test_array_of_many_dimensions_is_npy() -> None:
     same(there_and_back(np.ones((1,) * 20)), np.ones((1,) * 20))
 
 
+ALIGNED = np.dtype([("a", "i1"), ("b", "f8")], align=True)
+RECORD = np.dtype((np.record, [("a", "i4")]))
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        ALIGNED,
+        [("outer", ALIGNED), ("n", "i4")],
+        [("outer", ALIGNED, (3,))],
+        RECORD,
+        [("outer", RECORD)],
+        [("m", np.dtype("i4", metadata={"unit": "s"}))],
+    ],
+    ids=["aligned", "within", "many within", "record", "record within", "metadata within"],
+)
+def test_dtype_that_npy_would_change_comes_back(dtype: Any) -> None:
+    array = np.frombuffer(RNG.bytes(np.dtype(dtype).itemsize * 5), dtype).copy()
+    encoded = encode("x", array, {})
+    back = decode(encoded.ref, joined(encoded), {})
+
+    assert encoded.ref.codec == "pickle"
+    same(back, array)
+    assert every_part(back.dtype) == every_part(array.dtype)
+
+
+def every_part(dtype: np.dtype) -> list[Any]:
+    """Return what `==` of dtypes leaves out, of a dtype and of all within it."""
+    own = [dtype.type, dtype.isalignedstruct, dtype.alignment, dtype.metadata]
+    if dtype.subdtype:
+        return [*own, every_part(dtype.subdtype[0])]
+    return own + [every_part(field[0]) for field in (dtype.fields or {}).values()]
+
+
 @pytest.mark.parametrize(
     "value",
     [
