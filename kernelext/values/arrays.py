@@ -5,11 +5,10 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from kernelext.models import ValueRef
-from kernelext.values import stored
+from kernelext.values import dtypes, stored
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,29 +40,12 @@ def is_exact(array: Array) -> bool:
     dtype = array.dtype
     if dtype.kind not in NPY_KINDS or dtype.hasobject or not dtype.itemsize:
         return False
-    if not all(map(_is_described, parts_of(dtype))):
+    if not dtypes.is_described(dtype):
         return False
     descr = np.lib.format.dtype_to_descr(dtype)
     if not repr(descr).isascii() or len(repr(descr)) > LONGEST_NPY_HEADER:
         return False
     return bool(np.lib.format.descr_to_dtype(descr) == dtype)
-
-
-def parts_of(dtype: Any) -> Iterator[Any]:
-    """Give a dtype and all within it, the fields and the elements."""
-    yield dtype
-    if dtype.subdtype:
-        yield from parts_of(dtype.base)
-    for field in (dtype.fields or {}).values():
-        yield from parts_of(field[0])
-
-
-def _is_described(dtype: Any) -> bool:
-    """Whether a dtype has none of what .npy leaves out and `==` does not see."""
-    import numpy as np
-
-    is_own_class = dtype.fields is not None and dtype.type is not np.void  # such as a record
-    return not (dtype.isalignedstruct or dtype.metadata or is_own_class)
 
 
 def is_simple(array: Array) -> bool:
@@ -102,7 +84,8 @@ def identity_header(array: Array, order: str) -> str:
     import numpy as np
 
     descr = np.lib.format.dtype_to_descr(array.dtype)
-    return json.dumps(["ndarray", descr, array.shape, order])
+    bits = [dtypes.layout()] if dtypes.has_long_doubles(array.dtype) else []
+    return json.dumps(["ndarray", descr, array.shape, order, *bits])
 
 
 def npy_parts(array: Array, order: str, data: memoryview) -> tuple[stored.Buffer, ...]:

@@ -17,6 +17,7 @@ from kernelext.values import (
     blosc,
     boosters,
     buffers,
+    dtypes,
     hdf5,
     jsontags,
     modules,
@@ -113,7 +114,7 @@ def _read(reader: Reader, ref: ValueRef, source: Source, namespace: dict[str, An
         ) from exc
     except ValueCodecError:
         raise
-    except reducers.WrongPython as exc:
+    except (reducers.WrongPython, dtypes.WrongProcessor) as exc:
         raise ValueCodecError(f"`{ref.name}` {exc}.") from exc
     except OSError as exc:
         raise ValueCodecError(
@@ -154,12 +155,14 @@ def _blosc2(ref: ValueRef, source: Source, namespace: dict[str, Any]) -> Any:
 
 
 def _npy(ref: ValueRef, source: Source, namespace: dict[str, Any]) -> Any:
+    dtypes.check_description(ref.dtype or "")
     whole = source if isinstance(source, (bytes, memoryview)) else os.fspath(source)
     return _as_promised(ref, arrays.npy_load(ref, whole))
 
 
 def _as_promised(ref: ValueRef, array: arrays.Array) -> arrays.Array:
-    if array.shape != ref.shape or str(array.dtype) != ref.dtype:
+    promised = dtypes.without_layout(ref.dtype or "")
+    if array.shape != ref.shape or str(array.dtype) != promised:
         raise ValueError(f"{array.dtype} {array.shape} instead of {ref.dtype} {ref.shape}")
     return array
 

@@ -15,6 +15,7 @@ from kernelext.values import (
     boosters,
     buffers,
     culprit,
+    dtypes,
     hdf5,
     jsontags,
     modules,
@@ -70,7 +71,7 @@ def _array(value: Any) -> Form:
 
     raw = flat.data
     header = arrays.identity_header(array, order)
-    dtype = str(array.dtype)
+    dtype = dtypes.describe(array.dtype)
     return Form(header, (raw,), store, ("numpy",), array.nbytes, array.shape, dtype)
 
 

@@ -11,7 +11,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from kernelext.errors import ValueCodecError
-from kernelext.values import buffers, masked, pandas_strings, reducers
+from kernelext.values import buffers, dtypes, masked, pandas_strings, reducers
 from kernelext.values.stored import Buffer
 
 
@@ -107,8 +107,8 @@ def loads(
 
     Raises
     ------
-    WrongPython
-        It holds code of another Python version.
+    WrongPython, WrongProcessor
+        It holds code of another Python version, or long doubles of another processor.
     ValueCodecError
         A variable that it names is not known.
     Exception
@@ -135,6 +135,11 @@ def _pickler_class(has_references: bool) -> Any:
         """Cloudpickle's, which leaves the namespace at home and remembers where it is."""
 
         def __init__(self, file: io.BytesIO, namespace: dict[str, Any], keep: Any) -> None:
+            # By type, in one dict: `reducer_override` would ask of every object.
+            self.dispatch_table: dict[type, Any] = {}
+            for reductions in reversed(cloudpickle.Pickler.dispatch_table.maps):
+                self.dispatch_table.update(reductions)
+            self.dispatch_table.update(dtypes.reductions())
             super().__init__(file, protocol=5, buffer_callback=keep)
             self.namespace = namespace
             self.current: object = None

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from kernelext.values import arrays
+from kernelext.values import arrays, dtypes
 from kernelext.values.form import NotExact
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ def take_apart(value: Any) -> tuple[dict[str, Any], dict[str, Array]]:
         header["blocksize"] = list(value.blocksize)
     if value.format == "coo":
         header["canonical"] = bool(value.has_canonical_format)
+    if dtypes.has_long_doubles(value.dtype):
+        header["long_doubles"] = dtypes.layout()
     return header, found
 
 
@@ -67,9 +69,13 @@ def put_together(header: dict[str, Any], found: dict[str, Array]) -> Any:
     ------
     ValueError, KeyError, TypeError
         The arrays do not make such a matrix.
+    WrongProcessor
+        They hold long doubles of another processor.
     """
     import scipy.sparse
 
+    if "long_doubles" in header:
+        dtypes.check(header["long_doubles"])
     cls = getattr(scipy.sparse, header["class"])
     shape, form = tuple(header["shape"]), header["format"]
     if not issubclass(cls, (scipy.sparse.spmatrix, scipy.sparse.sparray)) or form not in FORMATS:
