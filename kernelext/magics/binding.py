@@ -39,7 +39,7 @@ def bind_remote(shell: Any, run: Run) -> None:
         if twin != name or name not in names:
             names[name] = value
         elif stored.ref.is_member or not refill(names[name], value):
-            _rebind(names, names[name], value)
+            _rebind(shell, name, value)
         together[name] = names[name]  # what holds it is to hold the notebook's own object
     for name in result.deleted:
         if name in run.plan.inputs:
@@ -62,11 +62,22 @@ def _together(
     return news
 
 
-def _rebind(names: dict[str, object], old: object, new: object) -> None:
-    """Bind every name of an object that the cell changed to what it is now."""
+def _rebind(shell: Any, changed: str, new: object) -> None:
+    """Bind every name of an object that the cell changed to what it is now.
+
+    IPython's own names keep what they show, unless the cell changed it by that very name.
+    """
+    names, hidden = shell.user_ns, shell.user_ns_hidden
+    old = names[changed]
     for name, value in list(names.items()):
-        if value is old and not name.startswith("_"):
-            names[name] = new
+        if value is not old:
+            continue
+        is_ipythons = name.startswith("_") and name in hidden and hidden[name] is old
+        if is_ipythons and name != changed:
+            continue
+        if is_ipythons:  # a `_` that is not known for its own is never set by IPython again
+            hidden[name] = new
+        names[name] = new
 
 
 def bind_folds(shell: Any, run: Run) -> None:
