@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kernelext.errors import RemoteCellError
+from kernelext.errors import CellSyntaxError, RemoteCellError
 from kernelext.history import History, history_path
 from kernelext.models import RunState
 
@@ -164,6 +164,32 @@ def test_in_out_name_and_env(
     assert "my run" in notebook.check("%remote runs --limit 1").stdout
     notebook.check(f"%%remote {host} --out none\nc = 5")
     assert notebook.names["c"] == 1
+
+
+def test_shown_results_travel_by_their_names(notebook: Notebook, host: str) -> None:
+    number = notebook.shell.execution_count
+    notebook.check("[41]")
+    notebook.check("40")
+    notebook.check(f"%%remote {host}\nfound = _{number}[0], __[0], _, 'Out' in _i{number + 1}")
+    assert notebook.names["found"] == (41, 41, 40, False)
+
+
+@pytest.mark.parametrize(("read", "instead"), [("Out[3]", "_5 for Out[5]"), ("In[-1]", "_i5 for")])
+def test_histories_of_the_notebook_are_refused(
+    notebook: Notebook, host: str, read: str, instead: str
+) -> None:
+    shown = notebook.run(f"%%remote {host}\nfound = {read}")
+    assert isinstance(shown.error, CellSyntaxError)
+    assert instead in str(shown.error)
+    notebook.check(f"%%remote {host}\nIn, Out = [1], {{3: 2}}\nfound = {read}")
+    assert notebook.names["found"] in (1, 2)
+
+
+def test_names_of_a_startup_file_travel(notebook: Notebook, host: str) -> None:
+    notebook.check("import math\nrate = 2")
+    notebook.shell.user_ns_hidden.update(notebook.names)  # as IPython does after such files
+    notebook.check(f"%%remote {host}\nfound = math.sqrt(rate * 8)")
+    assert notebook.names["found"] == 4
 
 
 def test_logs_shows_what_a_run_printed(notebook: Notebook, host: str) -> None:
