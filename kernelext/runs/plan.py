@@ -52,6 +52,8 @@ class RunPlan:
         Where in the project the cell runs: POSIX, relative to its root.
     baseline : Baseline or None
         Of the folders into which changed files come home; None where nothing comes.
+    futures : tuple of str
+        Features of `__future__` that earlier cells of the notebook have imported.
     lost_after_s : float
     upload_limit_bytes : int
         For variables and files together, on each host.
@@ -77,6 +79,7 @@ class RunPlan:
     magic: str = ""
     folder: str = "."
     baseline: Baseline | None = None
+    futures: tuple[str, ...] = ()
     lost_after_s: float = 600.0
     upload_limit_bytes: int = 2 * 1024**3
 

@@ -43,6 +43,8 @@ class Cell:
     namespace : dict
     hidden : mapping of str to object
         What the notebook itself put into the namespace.
+    futures : tuple of str
+        Features of `__future__` that earlier cells have imported.
     """
 
     code: str
@@ -50,6 +52,7 @@ class Cell:
     notebook: str | None
     namespace: dict[str, Any]
     hidden: Mapping[str, object]
+    futures: tuple[str, ...] = ()
 
     def has_hidden(self, name: str) -> bool:
         """Whether a variable is still what the notebook itself put there."""
@@ -114,6 +117,7 @@ def plan_run(
         limits=options.limits,
         env=_env(context, options, settings),
         folder=_folder(context),
+        futures=cell.futures,
         lost_after_s=settings.lost_after_s,
         upload_limit_bytes=settings.upload_limit_bytes,
     )

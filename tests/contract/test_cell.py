@@ -37,6 +37,14 @@ def test_notebook_functions_travel_with_what_they_read(notebook: Notebook, host:
     assert notebook.names["found"] == pytest.approx(3.14159, abs=1e-5)
 
 
+def test_features_of_the_future_travel(notebook: Notebook, host: str) -> None:
+    cell = f"%%remote {host}\ndef f(a: Missing): pass\nfound = f.__annotations__"
+    assert isinstance(notebook.run(cell).error, NameError)
+    notebook.check("from __future__ import annotations")
+    notebook.check(cell)
+    assert notebook.names["found"] == {"a": "Missing"}
+
+
 def test_project_modules_are_imported(notebook: Notebook, host: str, project: Path) -> None:
     (project / "lib").mkdir()
     (project / "lib" / "__init__.py").write_text("")
