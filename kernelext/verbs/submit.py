@@ -149,6 +149,9 @@ def _inputs(cell: Cell, names: CellNames, options: CellOptions) -> dict[str, obj
     found = {name: own[name] for name in reach(wanted, cell.namespace) if name in own}
     if options.kind == "folds":
         found.pop("fold", None)
+    elif options.inputs is None and options.outputs is None:
+        # Only whether the cell deletes it has to be seen: its value may stay here.
+        found.update({name: None for name in names.unbound if name in own and name not in found})
     return found
 
 
