@@ -45,6 +45,7 @@ def bind_remote(shell: Any, run: Run) -> None:
         if name in run.plan.inputs:
             names.pop(name, None)
     _say_left(result)
+    _say_unbound(run)
 
 
 def _together(
@@ -105,6 +106,7 @@ def bind_folds(shell: Any, run: Run) -> None:
         shell.user_ns[name] = values
     for fold in run.plan.folds:
         _say_left(run.results[fold], f"fold {fold}: ")
+    _say_unbound(run)
     changed = {name for result in run.results.values() for name in result.changed}
     if changed:
         names = ",".join(sorted(changed))
@@ -133,6 +135,15 @@ def _decoded(
 def _say_left(result: FoldResult, where: str = "") -> None:
     for name, reason in result.left.items():
         _say(f"{where}{name} stays on {result.host}: {reason}")
+
+
+def _say_unbound(run: Run) -> None:
+    """Say which names of ``--out`` have come from no fold that ended well."""
+    done = [each for each in run.results.values() if each.end.state is RunState.DONE]
+    known = {name for each in done for name in (*each.values, *each.left)}
+    absent = [name for name in run.plan.outputs if name not in known]
+    if done and absent and run.plan.names_outputs:
+        _say(f"{', '.join(absent)} of --out is not bound by the cell, nor sent to it")
 
 
 def _say_unread(name: str, error: Exception, result: FoldResult) -> None:

@@ -11,6 +11,8 @@ from kernelext.bundle import Baseline, Snapshot
 from kernelext.hosts.config import HostConfig
 from kernelext.models import Limits
 
+STAR = "*"
+
 
 def new_run_id() -> str:
     """Make an id that is unique for all practical purposes and short enough to type."""
@@ -35,7 +37,7 @@ class RunPlan:
     inputs : mapping of str to object
         The variables that all folds read.
     outputs : tuple of str
-        Names to bring home.
+        Names to bring home; ``*`` stands for what only the host knows that the cell binds.
     compare : bool
         Whether inputs that the cell changed come home too.
     namespace : dict
@@ -87,6 +89,11 @@ class RunPlan:
         """Return the image of this run on a host; empty is the host's default."""
         project = None if host.is_local else self.project_image
         return self.image or host.image or project or ""
+
+    @property
+    def names_outputs(self) -> bool:
+        """Whether the user named what comes home; else the cell's text did, and may do more."""
+        return STAR not in self.outputs
 
     @property
     def whole_host(self) -> bool:

@@ -174,6 +174,18 @@ def test_in_out_name_and_env(
     assert notebook.names["c"] == 1
 
 
+@pytest.mark.parametrize("magic", ["remote {}", "folds 0-1 --on {}"])
+def test_name_of_out_that_is_not_bound_is_said(notebook: Notebook, host: str, magic: str) -> None:
+    magic = magic.format(host)
+    shown = notebook.check(f"%%{magic} --out made,mistyped\nmade = 1")
+    assert shown.stderr.count("mistyped") == 1
+    assert "mistyped of --out is not bound by the cell" in shown.stderr
+    shown = notebook.check(f"%%{magic} --out made,perhaps\nmade = 1\nexec('perhaps = 2')")
+    assert "--out" not in shown.stderr
+    shown = notebook.check(f"%%{magic}\nmade = 1\nif made > 1:\n    other = 2")
+    assert "--out" not in shown.stderr
+
+
 def test_shown_results_travel_by_their_names(notebook: Notebook, host: str) -> None:
     number = notebook.shell.execution_count
     notebook.check("[41]")
