@@ -334,6 +334,8 @@ class RunSpec:
         Folders of the project whose changed files come home.
     abilities : tuple of str
         Libraries with which the notebook reads results; empty, those of the runner.
+    futures : tuple of str
+        Features of `__future__` that earlier cells of the notebook have imported.
     """
 
     run: str
@@ -352,6 +354,7 @@ class RunSpec:
     folder: str = "."
     collect: tuple[str, ...] = ()
     abilities: tuple[str, ...] = ()
+    futures: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RunSpec:
@@ -362,6 +365,7 @@ class RunSpec:
         fields["env"] = tuple(str(name) for name in data["env"])
         fields["collect"] = tuple(str(folder) for folder in data.get("collect", ()))
         fields["abilities"] = tuple(str(name) for name in data.get("abilities", ()))
+        fields["futures"] = tuple(str(name) for name in data.get("futures", ()))
         folder = str(fields.get("folder", "."))
         if folder.startswith("/") or ".." in folder.split("/"):
             raise ValueError(f"the folder {folder!r} leaves the project")

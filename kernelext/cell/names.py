@@ -43,6 +43,8 @@ class CellNames:
     spelled : tuple of str
         The words of the cell's texts, in which `eval`, `globals()` and the like may name
         variables; empty where the cell reads none of these.
+    unbound : tuple of str
+        What the cell may delete and reads nowhere, as `except ... as error` does with its name.
     magic : str
         The first line that needs IPython, as a message names it; empty for none.
     """
@@ -52,6 +54,7 @@ class CellNames:
     changed: tuple[str, ...]
     imports: tuple[str, ...]
     spelled: tuple[str, ...] = ()
+    unbound: tuple[str, ...] = ()
     magic: str = ""
 
 
@@ -92,6 +95,7 @@ def read_cell(source: str) -> CellNames:
         changed=_in_order(reader.facts.changed),
         imports=imported_modules(imports),
         spelled=() if LOOKUPS.isdisjoint(reader.facts.read) else _words_of_texts(tree),
+        unbound=tuple(sorted(reader.facts.unbound - reader.facts.read.keys())),
         magic=plain.first_magic,
     )
 

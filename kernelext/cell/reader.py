@@ -33,14 +33,18 @@ LOOKUPS = frozenset(("__main__", "eval", "exec", "globals", "locals", "vars"))
 
 
 class Facts:
-    """The module names that code reads, binds and changes, each with its first position."""
+    """The module names that code reads, binds, changes and unbinds.
 
-    __slots__ = ("bound", "changed", "read")
+    Each has its first position but the unbound ones, which may be elsewhere as well.
+    """
+
+    __slots__ = ("bound", "changed", "read", "unbound")
 
     def __init__(self) -> None:
         self.read: dict[str, Position] = {}
         self.bound: dict[str, Position] = {}
         self.changed: dict[str, Position] = {}
+        self.unbound: set[str] = set()
 
 
 class Reader:
@@ -119,6 +123,7 @@ class Reader:
         if self.scope.kind is ScopeKind.MODULE or name in self.scope.module_names:
             self.state.replaced.add(name)
             self.state.present.discard(name)
+            self.facts.unbound.add(name)
 
     def read_body(self, scope: Scope, body: Sequence[Any]) -> Facts:
         """Return the facts of a function's body."""
@@ -127,7 +132,8 @@ class Reader:
         return reader.facts
 
     def bind_later(self, facts: Facts) -> None:
-        """Note what a function binds, which runs at a time unknown."""
+        """Note what a function binds and unbinds, which runs at a time unknown."""
+        self.facts.unbound |= facts.unbound
         for name, position in facts.bound.items():
             self.bound_later.add(name)
             self.facts.bound.setdefault(name, position)

@@ -39,12 +39,13 @@ def bind_remote(shell: Any, run: Run) -> None:
         if twin != name or name not in names:
             names[name] = value
         elif stored.ref.is_member or not refill(names[name], value):
-            _rebind(names, names[name], value)
+            _rebind(shell, name, value)
         together[name] = names[name]  # what holds it is to hold the notebook's own object
     for name in result.deleted:
         if name in run.plan.inputs:
             names.pop(name, None)
     _say_left(result)
+    _say_unbound(run)
 
 
 def _together(
@@ -62,11 +63,22 @@ def _together(
     return news
 
 
-def _rebind(names: dict[str, object], old: object, new: object) -> None:
-    """Bind every name of an object that the cell changed to what it is now."""
+def _rebind(shell: Any, changed: str, new: object) -> None:
+    """Bind every name of an object that the cell changed to what it is now.
+
+    IPython's own names keep what they show, unless the cell changed it by that very name.
+    """
+    names, hidden = shell.user_ns, shell.user_ns_hidden
+    old = names[changed]
     for name, value in list(names.items()):
-        if value is old and not name.startswith("_"):
-            names[name] = new
+        if value is not old:
+            continue
+        is_ipythons = name.startswith("_") and name in hidden and hidden[name] is old
+        if is_ipythons and name != changed:
+            continue
+        if is_ipythons:  # a `_` that is not known for its own is never set by IPython again
+            hidden[name] = new
+        names[name] = new
 
 
 def bind_folds(shell: Any, run: Run) -> None:
@@ -94,6 +106,7 @@ def bind_folds(shell: Any, run: Run) -> None:
         shell.user_ns[name] = values
     for fold in run.plan.folds:
         _say_left(run.results[fold], f"fold {fold}: ")
+    _say_unbound(run)
     changed = {name for result in run.results.values() for name in result.changed}
     if changed:
         names = ",".join(sorted(changed))
@@ -122,6 +135,15 @@ def _decoded(
 def _say_left(result: FoldResult, where: str = "") -> None:
     for name, reason in result.left.items():
         _say(f"{where}{name} stays on {result.host}: {reason}")
+
+
+def _say_unbound(run: Run) -> None:
+    """Say which names of ``--out`` have come from no fold that ended well."""
+    done = [each for each in run.results.values() if each.end.state is RunState.DONE]
+    known = {name for each in done for name in (*each.values, *each.left)}
+    absent = [name for name in run.plan.outputs if name not in known]
+    if done and absent and run.plan.names_outputs:
+        _say(f"{', '.join(absent)} of --out is not bound by the cell, nor sent to it")
 
 
 def _say_unread(name: str, error: Exception, result: FoldResult) -> None:

@@ -1,6 +1,7 @@
 """The magics themselves: options, a run, its drawing, its names."""
 
 from __future__ import annotations
+import __future__
 
 import os
 import sys
@@ -99,11 +100,18 @@ class CellMagics:
             notebook=shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME"),
             namespace=shell.user_ns,
             hidden=shell.user_ns_hidden,
+            futures=_futures(shell.compile.flags),
         )
         if options.dry_run:
             print(dry_run(self._context, cell, options))  # noqa: T201
             return None
         return prepare_run(self._context, cell, options)
+
+
+def _futures(flags: int) -> tuple[str, ...]:
+    """List the features of `__future__` by which IPython compiles from some cell on."""
+    features = {name: getattr(__future__, name) for name in __future__.all_feature_names}
+    return tuple(name for name, feature in features.items() if flags & feature.compiler_flag)
 
 
 def _without_indent(code: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections import deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from typing import Any
 
+from kernelext.magics.inplace_objects import leads_to, refill_attributes
 from kernelext.values import holds_itself
 
 
@@ -25,6 +27,8 @@ def refill(old: Any, new: Any) -> bool:
         False for what cannot be changed so: then the names have to be bound to `new`.
     """
     kind = type(old)
+    if old is new:
+        return True
     if kind is not type(new) or holds_itself(new):
         return False
     if kind in (list, bytearray):
@@ -35,8 +39,23 @@ def refill(old: Any, new: Any) -> bool:
     elif kind is deque and old.maxlen == new.maxlen:
         old.clear()
         old.extend(new)
+    elif kind in (Counter, OrderedDict, defaultdict):
+        return _refill_special_dict(old, new)
     else:
-        return _refill_array(old, new)
+        return _refill_array(old, new) or refill_attributes(old, new)
+    return True
+
+
+def _refill_special_dict(old: Any, new: Any) -> bool:
+    if leads_to(gc.get_referents(new), (new,)):
+        return False
+    if type(old) is defaultdict:
+        old.default_factory = new.default_factory
+    else:
+        vars(old).clear()
+        vars(old).update(vars(new))
+    old.clear()
+    old.update(new)
     return True
 
 

@@ -1,6 +1,7 @@
 """The supervisor's child: takes the claim, runs the cell, sends its results."""
 
 from __future__ import annotations
+import __future__
 
 import atexit
 import faulthandler
@@ -10,6 +11,7 @@ import socket
 import sys
 import threading
 import types
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,8 +29,14 @@ from kernelext.wire import Header
 class Shell(Protocol):
     """What executes source."""
 
-    def execute(self, source: str, filename: str) -> dict[str, Any] | None:
-        """Run `source`; None when it ended well, else the content of an error event."""
+    def execute(self, source: str, filename: str, flags: int = 0) -> dict[str, Any] | None:
+        """Run `source`, compiled with `flags`.
+
+        Returns
+        -------
+        dict or None
+            None when it ended well, else the content of an error event.
+        """
 
 
 def run_cell_process(sock: socket.socket) -> None:
@@ -84,11 +92,20 @@ def _execute(
             namespace[ref.name] = decode(ref, path, namespace, together=together)
         results.note_input(ref)
     results.begin()
-    failure = shell.execute(spec.code, spec.filename)
+    failure = shell.execute(spec.code, spec.filename, _flags(spec.futures))
     flush_c_streams()
     if failure is None:
         results.send()
     return failure
+
+
+def _flags(futures: Iterable[str]) -> int:
+    """Return the compiler's flags for features of `__future__`; this Python may lack some."""
+    flags = 0
+    for name in futures:
+        if name in __future__.all_feature_names:
+            flags |= getattr(__future__, name).compiler_flag
+    return flags
 
 
 def _enter(root: Path, folder: str) -> None:

@@ -106,8 +106,9 @@ class IPythonShell:
         )
         gc.freeze()  # what was imported stays: collecting it again takes 8 ms, as at the exit
 
-    def execute(self, source: str, filename: str) -> dict[str, Any] | None:
+    def execute(self, source: str, filename: str, flags: int = 0) -> dict[str, Any] | None:
         """Run `source`; None when it ended well, else the content of an error event."""
+        self._shell.compile.flags |= flags
         self._shell.compile.get_code_name = lambda *_: filename
         number = CELL_NUMBER.search(filename)
         if number is not None:  # tracebacks name the cell by it

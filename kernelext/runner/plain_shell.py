@@ -41,16 +41,16 @@ class PlainShell:
         self._channel = channel
         builtins.display = self._display  # type: ignore[attr-defined]
 
-    def execute(self, source: str, filename: str) -> dict[str, Any] | None:
+    def execute(self, source: str, filename: str, flags: int = 0) -> dict[str, Any] | None:
         """Run `source`; None when it ended well, else the content of an error event."""
         lines = source.splitlines(keepends=True)
         linecache.cache[filename] = (len(source), None, lines, filename)
         try:
             body, last = _split_last_expression(source, filename)
-            self._evaluate(compile(body, filename, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT))
+            flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+            self._evaluate(_compile(body, filename, "exec", flags))
             if last is not None:
-                flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-                value = self._evaluate(compile(last, filename, "eval", flags))
+                value = self._evaluate(_compile(last, filename, "eval", flags))
                 if value is not None:
                     self._namespace["_"] = value
                     self._channel.emit("result", {}, json_body(mime_bundle(value)))
@@ -70,6 +70,11 @@ class PlainShell:
                 self._channel.emit("display", {}, json_body(mime_bundle(value)))
             else:
                 sys.stdout.write(f"{value!r}\n")
+
+
+def _compile(tree: Any, filename: str, mode: str, flags: int) -> Any:
+    """Compile a part of the cell, without what this file imports from `__future__`."""
+    return compile(tree, filename, mode, flags, dont_inherit=True)
 
 
 def _split_last_expression(source: str, filename: str) -> tuple[ast.Module, Any]:

@@ -9,8 +9,6 @@ from kernelext.models import AttemptId, ValueRef
 from kernelext.runs.plan import RunPlan
 from kernelext.runs.results import FoldResult, StoredValue
 
-STAR = "*"
-
 
 def keep_pickles(result: FoldResult, plan: RunPlan, directory: Path) -> FoldResult:
     """Put every result into a file, and leave out names that nobody has asked for.
@@ -45,7 +43,7 @@ def kept_text(ref: ValueRef, host: str, attempt: AttemptId) -> str:
 def _is_wanted(ref: ValueRef, plan: RunPlan) -> bool:
     if ref.name in plan.outputs or (plan.compare and ref.name in plan.inputs):
         return True
-    return STAR in plan.outputs and ref.name.isidentifier() and not ref.name.startswith("_")
+    return not plan.names_outputs and ref.name.isidentifier() and not ref.name.startswith("_")
 
 
 def _as_file(stored: StoredValue, directory: Path) -> Path:

@@ -11,6 +11,8 @@ from kernelext.bundle import Baseline, Snapshot
 from kernelext.hosts.config import HostConfig
 from kernelext.models import Limits
 
+STAR = "*"
+
 
 def new_run_id() -> str:
     """Make an id that is unique for all practical purposes and short enough to type."""
@@ -35,7 +37,7 @@ class RunPlan:
     inputs : mapping of str to object
         The variables that all folds read.
     outputs : tuple of str
-        Names to bring home.
+        Names to bring home; ``*`` stands for what only the host knows that the cell binds.
     compare : bool
         Whether inputs that the cell changed come home too.
     namespace : dict
@@ -52,6 +54,8 @@ class RunPlan:
         Where in the project the cell runs: POSIX, relative to its root.
     baseline : Baseline or None
         Of the folders into which changed files come home; None where nothing comes.
+    futures : tuple of str
+        Features of `__future__` that earlier cells of the notebook have imported.
     lost_after_s : float
     upload_limit_bytes : int
         For variables and files together, on each host.
@@ -77,6 +81,7 @@ class RunPlan:
     magic: str = ""
     folder: str = "."
     baseline: Baseline | None = None
+    futures: tuple[str, ...] = ()
     lost_after_s: float = 600.0
     upload_limit_bytes: int = 2 * 1024**3
 
@@ -84,6 +89,11 @@ class RunPlan:
         """Return the image of this run on a host; empty is the host's default."""
         project = None if host.is_local else self.project_image
         return self.image or host.image or project or ""
+
+    @property
+    def names_outputs(self) -> bool:
+        """Whether the user named what comes home; else the cell's text did, and may do more."""
+        return STAR not in self.outputs
 
     @property
     def whole_host(self) -> bool:

@@ -169,6 +169,7 @@ class Sender:
             folder=plan.folder,
             collect=plan.baseline.folders if plan.baseline else (),
             abilities=tuple(sorted(readable)),
+            futures=plan.futures,
         )
 
     def _file_sizes(self) -> dict[str, int]:

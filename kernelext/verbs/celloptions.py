@@ -12,6 +12,7 @@ from kernelext.models import ALL_GPUS, Limits
 from kernelext.verbs.parsing import Parser, split_line, split_names
 
 MAX_FOLDS = 10_000
+LEAST_MEMORY_BYTES = 16 * 1024**2  # Python itself needs about that much
 FOLD_RANGE = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
 
 DESCRIPTIONS = {
@@ -91,19 +92,16 @@ def cell_parser(kind: str) -> Parser:
         parser.add_argument("folds", metavar="FOLDS", help="0-4, or 0,2,4, or 0-9:2")
     else:
         parser.add_argument("host", nargs="?", metavar="HOST", help="the same as --on HOST")
-    parser.add_argument("--on", metavar="HOSTS", help="hosts, separated by commas")
-    parser.add_argument("--in", dest="inputs", metavar="NAMES", help="send exactly these variables")
-    parser.add_argument(
-        "--out",
-        dest="outputs",
-        metavar="NAMES|none",
-        help="bring home exactly these variables, or none",
+    add_list(parser, "--on", "on", "HOSTS", "hosts, separated by commas")
+    add_list(parser, "--in", "inputs", "NAMES", "send exactly these variables")
+    add_list(
+        parser, "--out", "outputs", "NAMES|none", "bring home exactly these variables, or none"
     )
     parser.add_argument("--image", metavar="IMG", help="container image")
     parser.add_argument("--cpus", metavar="N", type=float, help="cores of a fold")
     parser.add_argument("--memory", metavar="SIZE", help="memory limit of a fold, as 8g or 500m")
     parser.add_argument("--gpus", metavar="N|all", help="GPUs of a fold, its own while it runs")
-    parser.add_argument("--env", metavar="NAMES", help="environment variables to pass on")
+    add_list(parser, "--env", "env", "NAMES", "environment variables to pass on")
     parser.add_argument("--timeout", metavar="TIME", help="stop a fold after this, as 90s or 2h")
     parser.add_argument(
         "--sync",
@@ -119,6 +117,11 @@ def cell_parser(kind: str) -> Parser:
     return parser
 
 
+def add_list(parser: Parser, option: str, dest: str, metavar: str, text: str) -> None:
+    """Add an option that takes names; given twice, it takes the names of both."""
+    parser.add_argument(option, dest=dest, metavar=metavar, help=text, action="append")
+
+
 def parse_cell_options(kind: str, line: str) -> CellOptions:
     """Read a magic's line.
 
@@ -130,7 +133,7 @@ def parse_cell_options(kind: str, line: str) -> CellOptions:
         When the user asked for it.
     """
     found = cell_parser(kind).parse_args(split_line(line))
-    hosts = split_names(found.on or "")
+    hosts = _names(found.on) or ()
     host = getattr(found, "host", None)
     if host:
         if hosts:
@@ -145,22 +148,24 @@ def parse_cell_options(kind: str, line: str) -> CellOptions:
         raise OptionError(f"a host is named twice in {','.join(hosts)}")
     if found.cpus is not None and not 0 < found.cpus <= 10_000:
         raise OptionError(f"--cpus {found.cpus:g} cannot be; it is a number of cores, as 2 or 0.5")
-    env = split_names(found.env or "")
+    env = _names(found.env) or ()
     wrong = [name for name in env if not is_variable(name)]
     if wrong:
         # Not the text: it may hold a value.
         raise OptionError("--env takes names of variables that are set here, as --env TOKEN,USER")
-    outputs = None if found.outputs is None else split_names(found.outputs)
+    outputs = _names(found.outputs)
+    if outputs is not None and "none" in outputs and len(outputs) > 1:
+        raise OptionError("--out none brings nothing home; write it alone, or only the names")
     return CellOptions(
         kind=kind,
         hosts=hosts,
         folds=parse_folds(found.folds) if kind == "folds" else (),
-        inputs=None if found.inputs is None else split_names(found.inputs),
+        inputs=_names(found.inputs),
         outputs=() if outputs == ("none",) else outputs,
         image=found.image,
         limits=Limits(
             cpus=found.cpus,
-            memory_bytes=parse_size_bytes(found.memory) if found.memory else None,
+            memory_bytes=parse_memory_bytes(found.memory) if found.memory else None,
             timeout_s=parse_duration_s(found.timeout) if found.timeout else None,
             gpus=parse_gpus(found.gpus) if found.gpus else None,
         ),
@@ -169,6 +174,26 @@ def parse_cell_options(kind: str, line: str) -> CellOptions:
         sync=found.sync,
         dry_run=found.dry_run,
     )
+
+
+def _names(given: list[str] | None) -> tuple[str, ...] | None:
+    return None if given is None else split_names(",".join(given))
+
+
+def parse_memory_bytes(text: str) -> int:
+    """Read a memory limit that is enough for Python to start.
+
+    Raises
+    ------
+    OptionError
+    """
+    size = parse_size_bytes(text)
+    if size < LEAST_MEMORY_BYTES:
+        raise OptionError(
+            f"--memory {text} is {size} bytes, too few for a cell;"
+            f" give the unit as well, as 8g or 500m (16m at least)"
+        )
+    return size
 
 
 def parse_gpus(text: str) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 import kernelext
 from kernelext.bundle import Snapshot, take_baseline
 from kernelext.cell import CellNames, reach, read_cell
-from kernelext.errors import OptionError
+from kernelext.errors import CellSyntaxError, OptionError
 from kernelext.history import RunRow, iso_time
 from kernelext.hosts.config import Settings
 from kernelext.runs import Run, RunPlan, new_run_id
@@ -23,6 +23,11 @@ from kernelext.verbs.context import Context
 from kernelext.verbs.preflight import project_root, refuse_secret_values, take_project
 
 TITLE_LENGTH = 60
+# IPython's own, as long as nobody has bound them anew: they belong to one kernel.
+_OF_THE_KERNEL = frozenset(("In", "Out", "_dh", "_ih", "_oh", "exit", "get_ipython", "quit"))
+# What a cell may want of them, by the names that travel.
+_INSTEAD = {"In": ("In[5]", "_i5"), "Out": ("Out[5]", "_5"), "_ih": ("_ih[5]", "_i5")}
+_INSTEAD["_oh"] = ("_oh[5]", "_5")
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class Cell:
     namespace : dict
     hidden : mapping of str to object
         What the notebook itself put into the namespace.
+    futures : tuple of str
+        Features of `__future__` that earlier cells have imported.
     """
 
     code: str
@@ -45,6 +52,11 @@ class Cell:
     notebook: str | None
     namespace: dict[str, Any]
     hidden: Mapping[str, object]
+    futures: tuple[str, ...] = ()
+
+    def has_hidden(self, name: str) -> bool:
+        """Whether a variable is still what the notebook itself put there."""
+        return name in self.hidden and self.hidden[name] is self.namespace.get(name)
 
 
 def prepare_run(context: Context, cell: Cell, options: CellOptions) -> Run:
@@ -105,6 +117,7 @@ def plan_run(
         limits=options.limits,
         env=_env(context, options, settings),
         folder=_folder(context),
+        futures=cell.futures,
         lost_after_s=settings.lost_after_s,
         upload_limit_bytes=settings.upload_limit_bytes,
     )
@@ -121,19 +134,37 @@ def _inputs(cell: Cell, names: CellNames, options: CellOptions) -> dict[str, obj
     own = {
         name: value
         for name, value in cell.namespace.items()
-        if not (name in cell.hidden and cell.hidden[name] is value)
+        if name not in _OF_THE_KERNEL or not cell.has_hidden(name)
     }
+    _refuse_histories(names, own, cell)
     if options.inputs is not None:
         absent = [name for name in options.inputs if name not in own]
         if absent:
             raise OptionError(f"--in names {', '.join(absent)}, which the notebook does not have")
         wanted = options.inputs
     else:
-        wanted = tuple(name for name in (*names.inputs, *names.spelled) if name in own)
+        # A `_` within a text is seldom the last result.
+        spelled = (name for name in names.spelled if name[0] != "_" or not cell.has_hidden(name))
+        wanted = tuple(name for name in (*names.inputs, *spelled) if name in own)
     found = {name: own[name] for name in reach(wanted, cell.namespace) if name in own}
     if options.kind == "folds":
         found.pop("fold", None)
+    elif options.inputs is None and options.outputs is None:
+        # Only whether the cell deletes it has to be seen: its value may stay here.
+        found.update({name: None for name in names.unbound if name in own and name not in found})
     return found
+
+
+def _refuse_histories(names: CellNames, own: Mapping[str, object], cell: Cell) -> None:
+    """Refuse what reads the results or the texts of all cells, which stay with the kernel."""
+    for name in names.inputs:
+        is_kept = name in cell.namespace and name not in own and name not in names.outputs
+        if is_kept and name in _INSTEAD:
+            written, instead = _INSTEAD[name]
+            raise CellSyntaxError(
+                f"{name} belongs to the notebook and does not travel: write {instead} for"
+                f" {written}, or bind what you want of it to a name in a cell before"
+            )
 
 
 def _outputs(names: CellNames) -> tuple[str, ...]:

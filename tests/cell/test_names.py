@@ -249,6 +249,21 @@ def test_read_cell_changed_names(source: str, changed: str) -> None:
     assert set(names.changed) <= set(names.inputs)
 
 
+@pytest.mark.parametrize(
+    ("source", "unbound"),
+    [
+        ("try: f()\nexcept E as e: print(e)", "e"),
+        ("try: f()\nexcept E as e: pass\nprint(e)", ""),
+        ("e = 1\ndel e, g", "e"),
+        ("def f():\n    global e\n    try: g()\n    except E as e: pass", "e"),
+        ("def f():\n    try: g()\n    except E as e: pass", ""),
+        ("class C:\n    try: g()\n    except E as e: pass", ""),
+    ],
+)
+def test_read_cell_finds_what_is_deleted_unread(source: str, unbound: str) -> None:
+    assert read_cell(source).unbound == tuple(unbound.split())
+
+
 def test_read_cell_orders_by_first_appearance() -> None:
     names = read_cell(
         "b = [x for y in a if z]\nq = c if d else e\nfor k in m: print(k)\ndef f(): w"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kernelext.errors import RemoteCellError
+from kernelext.errors import CellSyntaxError, RemoteCellError
 from kernelext.history import History, history_path
 from kernelext.models import RunState
 
@@ -35,6 +35,14 @@ def test_notebook_functions_travel_with_what_they_read(notebook: Notebook, host:
     notebook.check("import math\nradius = 2\ndef area():\n    return math.pi * radius ** 2")
     notebook.check(f"%%remote {host}\nradius = 1\nfound = area()")
     assert notebook.names["found"] == pytest.approx(3.14159, abs=1e-5)
+
+
+def test_features_of_the_future_travel(notebook: Notebook, host: str) -> None:
+    cell = f"%%remote {host}\ndef f(a: Missing): pass\nfound = f.__annotations__"
+    assert isinstance(notebook.run(cell).error, NameError)
+    notebook.check("from __future__ import annotations")
+    notebook.check(cell)
+    assert notebook.names["found"] == {"a": "Missing"}
 
 
 def test_project_modules_are_imported(notebook: Notebook, host: str, project: Path) -> None:
@@ -164,6 +172,44 @@ def test_in_out_name_and_env(
     assert "my run" in notebook.check("%remote runs --limit 1").stdout
     notebook.check(f"%%remote {host} --out none\nc = 5")
     assert notebook.names["c"] == 1
+
+
+@pytest.mark.parametrize("magic", ["remote {}", "folds 0-1 --on {}"])
+def test_name_of_out_that_is_not_bound_is_said(notebook: Notebook, host: str, magic: str) -> None:
+    magic = magic.format(host)
+    shown = notebook.check(f"%%{magic} --out made,mistyped\nmade = 1")
+    assert shown.stderr.count("mistyped") == 1
+    assert "mistyped of --out is not bound by the cell" in shown.stderr
+    shown = notebook.check(f"%%{magic} --out made,perhaps\nmade = 1\nexec('perhaps = 2')")
+    assert "--out" not in shown.stderr
+    shown = notebook.check(f"%%{magic}\nmade = 1\nif made > 1:\n    other = 2")
+    assert "--out" not in shown.stderr
+
+
+def test_shown_results_travel_by_their_names(notebook: Notebook, host: str) -> None:
+    number = notebook.shell.execution_count
+    notebook.check("[41]")
+    notebook.check("40")
+    notebook.check(f"%%remote {host}\nfound = _{number}[0], __[0], _, 'Out' in _i{number + 1}")
+    assert notebook.names["found"] == (41, 41, 40, False)
+
+
+@pytest.mark.parametrize(("read", "instead"), [("Out[3]", "_5 for Out[5]"), ("In[-1]", "_i5 for")])
+def test_histories_of_the_notebook_are_refused(
+    notebook: Notebook, host: str, read: str, instead: str
+) -> None:
+    shown = notebook.run(f"%%remote {host}\nfound = {read}")
+    assert isinstance(shown.error, CellSyntaxError)
+    assert instead in str(shown.error)
+    notebook.check(f"%%remote {host}\nIn, Out = [1], {{3: 2}}\nfound = {read}")
+    assert notebook.names["found"] in (1, 2)
+
+
+def test_names_of_a_startup_file_travel(notebook: Notebook, host: str) -> None:
+    notebook.check("import math\nrate = 2")
+    notebook.shell.user_ns_hidden.update(notebook.names)  # as IPython does after such files
+    notebook.check(f"%%remote {host}\nfound = math.sqrt(rate * 8)")
+    assert notebook.names["found"] == 4
 
 
 def test_logs_shows_what_a_run_printed(notebook: Notebook, host: str) -> None:

@@ -21,12 +21,13 @@ AWS_SECRET = "wJalrXUtnFEMI/K7MDENG/" + "bPxRfiCYzq3aX9LmTe"
 
 
 @pytest.fixture
-def config() -> Config:
-    """Put lines at the top of the user's file."""
+def config(project: Path) -> Config:
+    """Put lines at the top of the user's file, in place of those put before."""
+    path = Path(os.environ["KERNELEXT_CONFIG"])
+    before = path.read_text()
 
     def put(text: str) -> None:
-        path = Path(os.environ["KERNELEXT_CONFIG"])
-        path.write_text(text + "\n" + path.read_text())
+        path.write_text(f"{text}\n{before}")
 
     return put
 
@@ -68,6 +69,22 @@ def test_variables_and_files_count_together(
         assert fix in said
     (project / ".gitignore").write_text("*.bin\n")
     notebook.check("%%remote local\nX[0] = small")
+
+
+def test_file_above_the_limit_is_sent_when_the_limit_is_raised(
+    notebook: Notebook, project: Path, config: Config
+) -> None:
+    config('upload_limit = "10MB"')
+    path = project / "data" / "input" / "large.bin"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(os.urandom(12 * 1024**2))
+    cell = "%%remote local\nsize = len(open('data/input/large.bin', 'rb').read())"
+    said = refused(notebook, cell)
+    assert "file data/input/large.bin (12.0 MB)" in said
+    assert "upload_limit (10.0 MB)" in said
+    config('upload_limit = "20MB"')
+    notebook.check(cell)
+    assert notebook.names["size"] == 12 * 1024**2
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+import functools
+import weakref
+from collections import Counter, OrderedDict, defaultdict, deque
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,9 @@ from kernelext.magics.inplace_together import refill_together
         ({1, 2}, {3}),
         (bytearray(b"ab"), bytearray(b"c")),
         (deque([1], 3), deque([2, 3], 3)),
+        (Counter("aab"), Counter("bc")),
+        (OrderedDict(a=1, b=2), OrderedDict(b=1, a=2)),
+        (defaultdict(list, a=[1]), defaultdict(int, b=2)),
     ],
 )
 def test_refill_changes_in_place(old: Any, new: Any) -> None:
@@ -58,6 +63,100 @@ def test_refill_leaves_what_refers_to_itself() -> None:
     new: list[Any] = [1]
     new.append(new)
     assert not refill([1], new)
+    looped: dict[str, Any] = defaultdict(list)
+    looped["deep"] = [functools.partial(print, looped)]
+    assert not refill(defaultdict(list), looped)
+
+
+class Model:
+    """Of attributes alone."""
+
+    def __init__(self, **attributes: Any) -> None:
+        vars(self).update(attributes)
+
+    def method(self) -> None:
+        """Do nothing."""
+
+
+def test_refill_gives_an_object_all_attributes_and_no_others() -> None:
+    old, part = Model(a=1, gone=2), [3]
+    assert refill(old, Model(a=2, part=part, names=np.array(["x"], object), kind=Model))
+    assert sorted(vars(old)) == ["a", "kind", "names", "part"]
+    assert old.part is part  # type: ignore[attr-defined]
+
+
+def test_refill_of_an_estimator_and_of_a_sparse_matrix() -> None:
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    sparse = pytest.importorskip("scipy.sparse")
+    old = linear_model.LinearRegression()
+    assert refill(old, linear_model.LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0]))
+    assert old.predict([[3.0]]) == pytest.approx([3.0])
+    matrix = sparse.lil_matrix((2, 2))
+    assert refill(matrix, sparse.lil_matrix(np.eye(2)))
+    assert matrix.sum() == 2
+
+
+def refer_to_itself(how: str) -> Model:
+    model = Model()
+    places: dict[str, Any] = {
+        "part": Model(parent=model),
+        "method": model.method,
+        "partial": functools.partial(print, model),
+        "closure": lambda: model,
+        "default": lambda each=model: each,
+        "array": np.array([[model]], object),
+        "state": [vars(model)],
+    }
+    vars(model)["held"] = places[how]
+    return model
+
+
+@pytest.mark.parametrize(
+    "how", ["part", "method", "partial", "closure", "default", "array", "state"]
+)
+def test_refill_leaves_an_object_that_its_parts_refer_to(how: str) -> None:
+    old = Model(a=1)
+    assert not refill(old, refer_to_itself(how))
+    assert vars(old) == {"a": 1}
+
+
+def test_refill_leaves_an_object_that_is_weakly_known() -> None:
+    new = Model(a=2)
+    known = weakref.ref(new)
+    assert not refill(Model(a=1), new)
+    assert known() is new
+
+
+class Slotted:
+    """Has what no dict holds."""
+
+    __slots__ = ("__dict__", "a")
+
+
+class Closing(Model):
+    """Releases something in the end."""
+
+    def __del__(self) -> None:
+        """Release it."""
+
+
+class Listing(list[int]):
+    """Has elements beside its attributes."""
+
+
+class Failure(Exception):
+    """Has arguments beside its attributes."""
+
+
+@pytest.mark.parametrize("kind", [Slotted, Closing, Listing, Failure])
+def test_refill_leaves_objects_of_more_than_attributes(kind: Any) -> None:
+    assert not refill(kind(), kind())
+
+
+def test_refill_leaves_the_very_object_as_it_is() -> None:
+    both = Model(a=1)
+    assert refill(both, both)
+    assert vars(both) == {"a": 1}
 
 
 def test_objects_that_hold_each_other_are_changed_together() -> None:

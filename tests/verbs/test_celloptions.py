@@ -30,6 +30,14 @@ def test_host_is_the_first_word_or_an_option(line: str) -> None:
     assert parse_cell_options("remote", line).hosts == ("host01",)
 
 
+def test_options_given_twice_take_the_names_of_both() -> None:
+    found = parse_cell_options(
+        "folds", "0-1 --on a --in x,y --in z --out p --on b --out q --env K --env L"
+    )
+    assert (found.hosts, found.inputs) == (("a", "b"), ("x", "y", "z"))
+    assert (found.outputs, found.env) == (("p", "q"), ("K", "L"))
+
+
 def test_nothing_given_leaves_it_to_the_cell_and_the_file() -> None:
     found = parse_cell_options("remote", "")
     assert (found.hosts, found.inputs, found.outputs) == ((), None, None)
@@ -50,6 +58,11 @@ def test_gpus_are_a_number_or_all(line: str, gpus: int | None) -> None:
         ("remote", "a --on b", "given twice"),
         ("remote", "--on a,b", "%%folds"),
         ("remote", "--memory lots", "lots"),
+        ("remote", "--memory 8", "--memory 8 is 8 bytes, too few for a cell; give the unit"),
+        ("remote", "--memory 1k", "1024 bytes"),
+        ("remote", "--out a,none", "write it alone"),
+        ("remote", "--on a --on b", "one host, not on 2"),
+        ("remote", "--env A --env B=1", "--env takes names"),
         ("remote", "--cpus 0", "--cpus"),
         ("remote", "--cpus many", "--cpus"),
         ("remote", "--timeout soon", "soon"),
