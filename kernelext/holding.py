@@ -40,6 +40,8 @@ _HOLDERS: dict[type, tuple[str, ...]] = {
     property: ("fget", "fset", "fdel"),
     BaseException: ("args",),
 }
+# By id: to look a class up by itself would call its metaclass's `__hash__`.
+_JUST_ITEMS = frozenset(map(id, (dict, *_SEQUENCES, *_SETS)))
 # Of most instances this one look tells that they are none of these.
 _NOT_JUST_ATTRIBUTES = (
     *(dict, FunctionType, CellType, MappingProxyType),
@@ -70,7 +72,11 @@ def holdings(value: Any) -> Iterator[Held]:
     Of functions no globals, of instances not the class. What arrays and frames hold is
     for `elements` of their libraries.
     """
-    if issubclass(type(value), _NOT_JUST_ATTRIBUTES):
+    kind = type(value)
+    if id(kind) in _JUST_ITEMS:
+        yield from items(value)
+        return
+    if issubclass(kind, _NOT_JUST_ATTRIBUTES):
         yield from items(value)
         yield from around(value)
     yield from attributes(value)
@@ -112,7 +118,7 @@ def around(value: Any) -> Iterator[Held]:
             yield Held("{}", ("",), (value.cell_contents,))
         except ValueError:  # not bound yet
             return
-    elif kind is MappingProxyType or kind in VIEWS:
+    elif issubclass(kind, (MappingProxyType, *VIEWS)):
         # Python 3.9 has no other way to the mapping of a view, and none has one to a proxy's.
         behind = gc.get_referents(value)
         yield Held("{}" if kind is MappingProxyType else "{}.mapping", ("",) * len(behind), behind)
