@@ -72,14 +72,17 @@ def holdings(value: Any) -> Iterator[Held]:
     Of functions no globals, of instances not the class. What arrays and frames hold is
     for `elements` of their libraries.
     """
+    yield from inside(value)
+    yield from attributes(value)
+
+
+def inside(value: Any) -> Iterator[Held]:
+    """Yield what a value holds otherwise than by attributes."""
     kind = type(value)
-    if id(kind) in _JUST_ITEMS:
-        yield from items(value)
-        return
     if issubclass(kind, _NOT_JUST_ATTRIBUTES):
         yield from items(value)
-        yield from around(value)
-    yield from attributes(value)
+        if id(kind) not in _JUST_ITEMS:
+            yield from around(value)
 
 
 def items(value: Any) -> Iterator[Held]:
@@ -131,6 +134,8 @@ def around(value: Any) -> Iterator[Held]:
 
 def attributes(value: Any) -> Iterator[Held]:
     """Yield an instance's attributes, in its `__dict__` and in slots."""
+    if id(type(value)) in _JUST_ITEMS:
+        return
     found = instance_dict(value)
     if found:
         yield Held("{}.{}", found, found.values())
