@@ -7,16 +7,18 @@ are compared by identity and attributes read through the descriptors of built-in
 from __future__ import annotations
 
 import dis
-import functools
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from kernelext.holding import attributes, holdings, inside, is_notebook_class
+
 _MAIN = "__main__"
+# By id: to look a class up by itself would call its metaclass's `__hash__`.
+_LEAVES = frozenset(map(id, (str, bytes, int, float, bool, complex, type(None))))
 _GLOBAL_READS = frozenset(("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"))
 _TYPE_DICT = type.__dict__["__dict__"]
 _TYPE_BASES = type.__dict__["__bases__"]
-_TYPE_MRO = type.__dict__["__mro__"]
 
 # A list of a million numbers holds no function; a notebook's list of models is short.
 _LONGEST_CONTAINER = 1000
@@ -78,21 +80,17 @@ def _names_read(
         if type(part) is types.FunctionType:
             if _is_of_notebook(part, namespace):
                 yield from _globals_read(part.__code__, namespace)
-            waiting.extend(_parts_of_function(part))
+            waiting.extend(thing for held in holdings(part) for thing in held.things)
         elif issubclass(type(part), type):
-            if _is_notebook_class(part):
+            if is_notebook_class(part):
                 waiting.extend((type(part), *_TYPE_BASES.__get__(part)))
                 waiting.extend(_TYPE_DICT.__get__(part).values())
-        elif len(seen) < _MOST_OBJECTS:
+        elif len(seen) < _MOST_OBJECTS or type(part) is types.CellType:
             waiting.extend(_parts_of_object(part))
 
 
 def _is_of_notebook(function: types.FunctionType, namespace: Mapping[str, object]) -> bool:
     return function.__globals__ is namespace or _is_main(function.__module__)
-
-
-def _is_notebook_class(value: Any) -> bool:
-    return _is_main(_TYPE_DICT.__get__(value).get("__module__"))
 
 
 def _is_main(module: object) -> bool:
@@ -110,59 +108,17 @@ def _globals_read(code: types.CodeType, namespace: Mapping[str, object]) -> Iter
             yield from _globals_read(constant, namespace)
 
 
-def _parts_of_function(function: types.FunctionType) -> list[object]:
-    parts: list[object] = [
-        *(function.__defaults__ or ()),
-        *(function.__kwdefaults__ or {}).values(),
-        *function.__dict__.values(),
-    ]
-    for cell in function.__closure__ or ():
-        try:
-            parts.append(cell.cell_contents)
-        except ValueError:
-            # The variable around the function is not bound yet.
-            continue
-    return parts
-
-
-def _parts_of_object(value: Any) -> list[object]:
-    """List what a value holds that may lead to code of the notebook."""
+def _parts_of_object(value: Any) -> Iterator[object]:
+    """Yield what a value holds that may lead to code of the notebook."""
     kind = type(value)
-    if kind is dict:
-        return list(value.values()) if len(value) <= _LONGEST_CONTAINER else []
-    if any(kind is container for container in (list, tuple, set, frozenset)):
-        return list(value) if len(value) <= _LONGEST_CONTAINER else []
-    if kind is types.MethodType:
-        return [value.__func__, value.__self__]
-    for holder, fields in _HOLDERS:
-        if issubclass(kind, holder):
-            return [field.__get__(value) for field in fields]
     if kind is types.ModuleType:
-        return []
-    attributes = list(_instance_dict(value).values())
-    if _is_notebook_class(kind):
-        return [kind, *attributes]
-    # `functools.cache`, `numpy.vectorize` and an estimator keep a function as an attribute.
-    return [part for part in attributes if type(part) is types.FunctionType]
-
-
-_HOLDERS: tuple[tuple[type, tuple[Any, ...]], ...] = (
-    (
-        functools.partial,
-        tuple(map(vars(functools.partial).__getitem__, ("func", "args", "keywords"))),
-    ),
-    (staticmethod, (staticmethod.__dict__["__func__"],)),
-    (classmethod, (classmethod.__dict__["__func__"],)),
-    (property, (property.fget, property.fset, property.fdel)),
-)
-
-
-def _instance_dict(value: object) -> dict[str, object]:
-    for base in _TYPE_MRO.__get__(type(value)):
-        descriptor = _TYPE_DICT.__get__(base).get("__dict__")
-        if descriptor is not None:
-            if type(descriptor) is types.GetSetDescriptorType:
-                attributes = descriptor.__get__(value)
-                return attributes if type(attributes) is dict else {}
-            return {}
-    return {}
+        return
+    for held in inside(value):
+        if len(held.things) <= _LONGEST_CONTAINER:
+            yield from (part for part in held.things if id(type(part)) not in _LEAVES)
+    is_own = is_notebook_class(kind)
+    if is_own:
+        yield kind
+    for held in attributes(value):
+        # `functools.cache`, `numpy.vectorize` and an estimator keep a function as an attribute.
+        yield from (part for part in held.things if is_own or type(part) is types.FunctionType)

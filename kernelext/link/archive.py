@@ -13,7 +13,7 @@ import cloudpickle
 
 import kernelext
 
-FILES = ("__init__.py", "errors.py", "models.py", "events.py", "wire.py")
+FILES = ("__init__.py", "errors.py", "models.py", "events.py", "wire.py", "holding.py")
 ROOMS = ("values", "runner", "daemon")
 DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip can hold: the digest is of the code alone
 

@@ -2,6 +2,7 @@
 
 from kernelext.values.abilities import abilities_of, own_abilities
 from kernelext.values.decode import decode
+from kernelext.values.elements import elements
 from kernelext.values.encode import Encoded, encode, identity
 from kernelext.values.immutable import is_immutable
 from kernelext.values.sharing import holds_itself
@@ -11,6 +12,7 @@ __all__ = [
     "Encoded",
     "abilities_of",
     "decode",
+    "elements",
     "encode",
     "encode_group",
     "holds_itself",

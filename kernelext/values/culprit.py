@@ -5,8 +5,13 @@ from __future__ import annotations
 import io
 from collections import deque
 from collections.abc import Iterator
-from types import FunctionType, GeneratorType, MethodType
+from itertools import chain
+from types import GeneratorType
 from typing import Any
+
+from kernelext.holding import class_attributes, holdings
+from kernelext.values.elements import elements
+from kernelext.values.immutable import ATOMS
 
 MAX_VISITED = 100_000
 
@@ -36,7 +41,7 @@ def path_to(name: str, value: object, culprit: object) -> str | None:
             return path
         if id(found) not in seen:
             seen[id(found)] = found
-            queue.extend((path + step, child) for step, child in _children(found))
+            queue.extend(_inside(path, found))
     return None
 
 
@@ -50,46 +55,16 @@ def describe(value: object) -> str:
     return f"{'an' if kind[:1].lower() in 'aeiou' else 'a'} `{kind}`"
 
 
-def _children(value: Any) -> Iterator[tuple[str, object]]:
-    if isinstance(value, dict):
-        yield from ((f"[{_key(key)}]", item) for key, item in dict.items(value))
-    elif isinstance(value, (list, tuple)):
-        yield from ((f"[{k}]", item) for k, item in enumerate(value))
-    elif isinstance(value, (set, frozenset)):
-        yield from (("{...}", item) for item in value)
-    elif isinstance(value, FunctionType):
-        names = value.__code__.co_freevars
-        for free, cell in zip(names, value.__closure__ or ()):
-            yield from ((f".<{free}>", held) for held in _content(cell))
-        yield from ((f".__defaults__[{k}]", d) for k, d in enumerate(value.__defaults__ or ()))
-    elif isinstance(value, MethodType):
-        yield ".__self__", value.__self__
-    yield from _attributes(value)
-
-
-def _attributes(value: Any) -> Iterator[tuple[str, object]]:
-    try:
-        held = object.__getattribute__(value, "__dict__")
-    except AttributeError:
-        held = {}
-    yield from ((f".{name}", item) for name, item in dict(held).items())
-    if type(value).__module__ == "__main__":  # the class travels too
-        yield from ((f".{name}", item) for name, item in vars(type(value)).items())
-    for base in type(value).__mro__:
-        slots = base.__dict__.get("__slots__", ())
-        for slot in (slots,) if isinstance(slots, str) else slots:
-            try:
-                yield f".{slot}", object.__getattribute__(value, slot)
-            except AttributeError:
-                continue
+def _inside(path: str, value: Any) -> Iterator[tuple[str, object]]:
+    # The class travels too.
+    of_class = class_attributes(value if issubclass(type(value), type) else type(value))
+    for held in chain(holdings(value), elements(value), of_class):
+        for key, thing in zip(held.keys, held.things):
+            if type(thing) not in ATOMS:
+                yield held.path.format(path, _key(key) if "[" in held.path else key), thing
 
 
 def _key(key: object) -> str:
+    if type(key) is tuple and key and all(type(each) is int for each in key):
+        return ", ".join(map(str, key))
     return repr(key) if type(key) in (str, int, float, bool, bytes) else "..."
-
-
-def _content(cell: Any) -> list[object]:
-    try:
-        return [cell.cell_contents]
-    except ValueError:  # not yet filled
-        return []

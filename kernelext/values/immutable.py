@@ -17,7 +17,6 @@ ATOMS = frozenset(
         type(None),
         type(Ellipsis),
         type(NotImplemented),
-        BuiltinFunctionType,
     }
 )
 
@@ -33,14 +32,17 @@ def is_immutable(value: object) -> bool:
     -------
     bool
         True for atoms (str, int, float, bool, None, complex, bytes, range, numpy scalars),
-        tuples and frozensets of these, modules, built-in functions, classes of importable
-        modules, and functions without attributes whose defaults and closure are immutable.
+        tuples and frozensets of these, modules, built-in functions and methods of what cannot
+        change, classes of importable modules, and functions without attributes whose defaults
+        and closure are immutable.
     """
     kind = type(value)
     if kind in ATOMS or isinstance(value, ModuleType):
         return True
     if isinstance(value, (tuple, frozenset)) and kind in (tuple, frozenset):
         return all(map(is_immutable, value))
+    if isinstance(value, BuiltinFunctionType):
+        return _is_plain_built_in(value)
     if isinstance(value, (FunctionType, type)) and _is_importable(value):
         return True  # travels as its name
     if isinstance(value, FunctionType):
@@ -57,6 +59,19 @@ def is_immutable(value: object) -> bool:
 def _is_importable(value: FunctionType | type) -> bool:
     home = sys.modules.get(value.__module__)
     return value.__module__ != "__main__" and getattr(home, value.__name__, None) is value
+
+
+def _is_plain_built_in(function: BuiltinFunctionType) -> bool:
+    """Tell methods of what may change, such as `found.append`, from the others.
+
+    `random.random` is a function to all who use it, though it is its module's generator's method.
+    """
+    owner = function.__self__
+    if owner is None or isinstance(owner, type) or is_immutable(owner):
+        return True
+    library = type(owner).__module__
+    home = None if library == "__main__" else sys.modules.get(library)
+    return getattr(home, function.__name__, None) == function
 
 
 def _is_plain_function(function: FunctionType) -> bool:

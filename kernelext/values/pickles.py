@@ -168,6 +168,8 @@ def _pickler_class(has_references: bool) -> Any:
                 return masked.reduce_masked(obj)
             if pandas_strings.is_usual_string(obj):
                 return pandas_strings.reduce_usual_string(obj)
+            if reducers.is_view(obj):
+                return reducers.reduce_view(obj)
             if reducers.is_file(obj):
                 return reducers.reduce_file(obj)
             reduced = super().reducer_override(obj)

@@ -1,13 +1,22 @@
-"""How functions, code, caches and files go into a pickle where cloudpickle does otherwise."""
+"""How functions, code, caches, views and files go into a pickle, unlike cloudpickle's own way."""
 
 from __future__ import annotations
 
 import functools
+import gc
 import io
 import pickle
 import sys
-from types import CodeType, FunctionType, MemberDescriptorType, ModuleType
+from types import (
+    CodeType,
+    FunctionType,
+    MappingProxyType,
+    MemberDescriptorType,
+    ModuleType,
+)
 from typing import Any
+
+from kernelext.holding import VIEWS
 
 PYTHON = sys.version_info[:2]
 
@@ -147,6 +156,24 @@ def _cached_property(function: Any, name: str | None) -> Any:
     return made
 
 
+def reduce_view(obj: Any) -> Any:
+    """Reduce a view of a mapping to the mapping, which others may hold, not to a copy of it.
+
+    Returns
+    -------
+    tuple or NotImplemented
+        For the proxy of a class's own `__dict__`, as cloudpickle does.
+    """
+    (mapping,) = gc.get_referents(obj)  # Python 3.9 has no other way to it
+    if type(obj) is MappingProxyType:
+        return NotImplemented if "__dict__" in mapping else (MappingProxyType, (mapping,))
+    return _view, (mapping, VIEWS[type(obj)])
+
+
+def _view(mapping: Any, way: str) -> Any:
+    return getattr(mapping, way)()
+
+
 def reduce_file(obj: object) -> Any:
     """Reduce a standard stream to its name and refuse an open file.
 
@@ -159,6 +186,11 @@ def reduce_file(obj: object) -> Any:
         if obj is getattr(sys, name):
             return getattr, (sys, name)
     raise pickle.PicklingError("open files stay on their machine")
+
+
+def is_view(obj: object) -> bool:
+    """Whether an object is for `reduce_view`."""
+    return type(obj) is MappingProxyType or type(obj) in VIEWS
 
 
 def is_file(obj: object) -> bool:

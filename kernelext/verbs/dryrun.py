@@ -14,7 +14,7 @@ from kernelext.verbs.context import Context
 from kernelext.verbs.preflight import files_at_home, project_root, refuse_secret_values
 from kernelext.verbs.submit import Cell, plan_run
 from kernelext.verbs.table import text_table
-from kernelext.verbs.valuesizes import size_bytes
+from kernelext.verbs.valuesizes import sizes_bytes
 
 SHOWN_FILES = 5
 SHOWN_STAYS = 12
@@ -38,7 +38,7 @@ def dry_run(context: Context, cell: Cell, options: CellOptions) -> str:
     plan, names = plan_run(context, cell, options, with_files=False)
     root = project_root(context)
     survey = survey_project(root, files_at_home(context, root, cell.notebook)) if root else NOTHING
-    values = {name: size_bytes(value) for name, value in plan.inputs.items()}
+    values = sizes_bytes(plan.inputs)
     parts = [
         *_variables(plan, names, values),
         *_files(survey),

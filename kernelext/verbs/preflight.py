@@ -12,7 +12,7 @@ from kernelext.errors import OptionError, ProjectTooLarge
 from kernelext.hosts import FILE_NAME, config_path
 from kernelext.runs import refuse_size
 from kernelext.verbs.context import Context
-from kernelext.verbs.valuesizes import size_bytes
+from kernelext.verbs.valuesizes import sizes_bytes
 
 LONGEST_SECRET = 64 * 1024
 MOST_ITEMS = 1000
@@ -49,8 +49,7 @@ def take_project(
     BundleError
         They are too large together, or files look like secrets.
     """
-    named_once = {id(value): name for name, value in reversed(list(inputs.items()))}
-    values = {name: size_bytes(inputs[name]) for name in named_once.values()}
+    values = sizes_bytes(inputs)
     values_bytes = sum(values.values())
     root = project_root(context) if sends_files else None
     if root is None:

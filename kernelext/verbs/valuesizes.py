@@ -1,35 +1,54 @@
-"""How large a variable is, without encoding it: arrays and frames know, the rest is looked into."""
+"""How large variables are, without encoding it: arrays and frames know, the rest is looked into."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Mapping
 from itertools import islice
+from types import ModuleType
 from typing import Any
+
+from kernelext.holding import holdings
+from kernelext.values import elements
 
 # Their `nbytes` is an attribute and costs nothing; another class's could run code of the user's.
 _KNOWING = frozenset({"numpy", "pyarrow", "torch", "cupy", "xarray"})
 _MOST_OBJECTS = 5_000  # some 3 ms; what lies deeper is counted when it is encoded
 _PANDAS = ("DataFrame", "Series", "Index")
+_LEAVES = frozenset({int, float, bool, complex, type(None)})
 _SMALL = (str, bytes, bytearray)
 
 
-def size_bytes(value: object) -> int:
-    """Return about how many bytes a variable holds; never less than its arrays and texts.
+def sizes_bytes(values: Mapping[str, object]) -> dict[str, int]:
+    """Return about how many bytes variables hold; never less than their arrays and texts.
 
-    Containers and objects are looked into, the first 5,000 things in them.
+    Containers and objects are looked into, the first 5,000 things in each variable. What several
+    variables hold travels once, and is counted once: as a variable of its own where it is one.
 
     Examples
     --------
-    >>> size_bytes({"a": b"1234", "b": [b"12"]}) >= 6
-    True
+    >>> text = "a" * 1000
+    >>> sizes = sizes_bytes({"held": [text, b"12"], "text": text, "again": text})
+    >>> sizes["text"], sizes["again"], 2 <= sizes["held"] < 1000
+    (1000, 0, True)
     """
-    total, seen, waiting = 0, set[int](), [value]
-    while waiting and len(seen) < _MOST_OBJECTS:
+    counted = set(map(id, values.values()))
+    sizes: dict[str, int] = {}
+    names: dict[int, str] = {}
+    for name, value in values.items():
+        is_first = names.setdefault(id(value), name) == name
+        sizes[name] = _size(value, counted) if is_first else 0
+    return sizes
+
+
+def _size(value: object, counted: set[int]) -> int:
+    total, looked, waiting = 0, 0, [value]
+    while waiting and looked < _MOST_OBJECTS:
         each = waiting.pop()
-        if id(each) in seen:
+        if each is not value and id(each) in counted:
             continue
-        seen.add(id(each))
+        counted.add(id(each))
+        looked += 1
         known = _known_size(each)
         if known is not None:
             total += known
@@ -57,21 +76,11 @@ def _known_size(value: object) -> int | None:
     return None
 
 
-def _parts(value: Any) -> Iterator[object]:
-    kind = type(value)
-    if kind is dict:
-        yield from list(islice(value.values(), _MOST_OBJECTS))
-    elif kind in (list, tuple, set, frozenset):
-        yield from list(islice(value, _MOST_OBJECTS))
-    elif kind.__module__.partition(".")[0] == "numpy":
-        yield from islice(getattr(value, "flat", ()), _MOST_OBJECTS)
-    elif not isinstance(value, type) and kind.__module__ != "builtins":
-        held = getattr(value, "__dict__", None) if _has_plain_dict(kind) else None
-        if type(held) is dict:
-            yield from list(islice(held.values(), _MOST_OBJECTS))
-
-
-def _has_plain_dict(kind: type) -> bool:
-    """Whether an instance's `__dict__` is Python's own, so that reading it runs no code."""
-    found = (vars(base).get("__dict__") for base in kind.__mro__)
-    return all(each is None or type(each).__name__ == "getset_descriptor" for each in found)
+def _parts(value: object) -> list[object]:
+    """List what is inside; the keys of a dict first, for the last is looked at first."""
+    if type(value) in _LEAVES or issubclass(type(value), (type, ModuleType)):
+        return []
+    parts: list[object] = []
+    for held in reversed([*holdings(value), *elements(value)]):
+        parts += islice(held.things, _MOST_OBJECTS)
+    return parts

@@ -106,6 +106,33 @@ def test_size_of_a_variable_is_known_before_it_is_encoded(
     assert "variable big" in refused(notebook, "%%remote local\nx = big")
 
 
+def test_what_several_variables_hold_is_counted_once(
+    notebook: Notebook, project: Path, config: Config
+) -> None:
+    config('upload_limit = "1MB"')
+    notebook.check(
+        "import numpy as np\nX = np.random.default_rng(0).random(80_000)\n"
+        "both = {'X': X, 'y': [X]}\n"
+        "class Slotted:\n    __slots__ = ('X',)\nslotted = Slotted()\nslotted.X = again = X"
+    )
+    cell = "n = X.size, both['X'].size, slotted.X.size, again.size"
+    text = notebook.check(f"%%remote local --dry-run\n{cell}").stdout
+    assert "to send: at most 625." in text
+    notebook.check(f"%%remote local\n{cell}")
+    assert notebook.names["n"] == (80_000,) * 4
+
+
+@pytest.mark.parametrize(
+    "make", ["import functools\nbig = functools.partial(print, A)", "big = {A: 1}"]
+)
+def test_size_is_of_all_that_a_variable_holds(
+    notebook: Notebook, project: Path, config: Config, make: str
+) -> None:
+    config('upload_limit = "1MB"')
+    notebook.check(f"A = 'a' * 1_500_000\n{make}\ndel A")
+    assert "variable big (1.4 MB)" in refused(notebook, "%%remote local\nx = big")
+
+
 def test_what_only_the_encoding_knows_is_refused_before_it_is_sent(
     notebook: Notebook, project: Path, config: Config
 ) -> None:

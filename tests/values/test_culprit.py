@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import collections
+import functools
 import socket
 import sqlite3
 import threading
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from kernelext.errors import ValueCodecError
@@ -21,6 +26,31 @@ from .trips import new_namespace
 class Slotted:
     __slots__ = ("lock",)
     lock: Any
+
+
+class Pair(NamedTuple):
+    one: int
+    lock: Any
+
+
+LOCK = threading.Lock()
+HOLDERS: dict[str, tuple[Any, str]] = {
+    "partial": (functools.partial(print, LOCK), "partial.args[0]"),
+    "option": (functools.partial(print, end=LOCK), "option.keywords['end']"),
+    "queue": (collections.deque([LOCK]), "queue[0]"),
+    "pair": (Pair(1, LOCK), "pair[1]"),
+    "key": ({1: 2, LOCK: 3}, "list(key)[1]"),
+    "members": ({LOCK}, "list(members)[0]"),
+    "objects": (np.array([None, LOCK], object), "objects[1]"),
+    "square": (np.array([[1, None], [LOCK, 2]], object), "square[1, 0]"),
+    "frame": (pd.DataFrame({"n": [1], "a": [LOCK]}), "frame['a'][0]"),
+    "series": (pd.Series([LOCK], index=["b"]), "series['b']"),
+    "method": (LOCK.acquire, "method.__self__"),
+    "failure": (ValueError("why", LOCK), "failure.args[1]"),
+    "proxy": (types.MappingProxyType({"a": LOCK}), "proxy['a']"),
+    "view": ({"a": [LOCK]}.values(), "view.mapping['a'][0]"),
+    "nested": ([{"a": functools.partial(print, (1, LOCK))}], "nested[0]['a'].args[0][1]"),
+}
 
 
 class Odd:
@@ -65,6 +95,7 @@ class Holder:
             "holder": notebook["Holder"](),
             "thread": threading.Thread(),
             "deep": deep,
+            **{name: value for name, (value, _) in HOLDERS.items()},
         }
         database.close()
         sock.close()
@@ -89,6 +120,7 @@ class Holder:
         ("holder", "`holder.lock` is a `lock`"),
         ("thread", "`thread._"),
         ("deep", "nested too deeply"),
+        *((name, f"`{path}` is a `lock`") for name, (_, path) in HOLDERS.items()),
     ],
 )
 def test_message_names_the_place(name: str, words: str, held: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import os
+import random
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,9 @@ def outer(k):
         np.float64(1),
         np.datetime64("2020"),
         np.lib.format.read_array,
+        ",".join,
+        dict.fromkeys,
+        random.random,
         NOTEBOOK["plain"],
         NOTEBOOK["outer"](1),
     ],
@@ -66,6 +70,8 @@ def test_immutable(value: Any) -> None:
         np.zeros(1),
         np.zeros(1, "i4,i4")[0],
         iter(()),
+        [].append,
+        np.zeros(1).sum,
         NOTEBOOK["Model"],
         NOTEBOOK["Model"](),
         NOTEBOOK["keeper"],

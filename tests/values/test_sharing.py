@@ -13,6 +13,8 @@ from kernelext.errors import ValueCodecError
 from kernelext.values import decode, encode_group, holds_itself, in_groups
 from kernelext.values.sharing import shared_groups
 
+from .trips import new_namespace
+
 
 class Color(enum.Enum):
     RED = 1
@@ -29,8 +31,9 @@ def test_shared_groups_joins_what_holds_one_object() -> None:
         "d": SimpleNamespace(deep=[{"y": array}]),
         "e": [],
         "f": inner.append,
+        "g": ",".join,
     }
-    assert shared_groups(values) == [("a", "b"), ("c", "d")]
+    assert shared_groups(values) == [("a", "b", "f"), ("c", "d")]
 
 
 def test_shared_groups_joins_chains() -> None:
@@ -41,6 +44,22 @@ def test_shared_groups_joins_chains() -> None:
 @pytest.mark.parametrize("value", ["text", 7, None, (), Color.RED, len, int, np, (1, "a")])
 def test_shared_groups_leaves_apart_what_cannot_change(value: object) -> None:
     assert shared_groups({"a": value, "b": [value]}) == []
+
+
+def test_shared_groups_joins_what_classes_hold_with_variables_alone() -> None:
+    notebook = new_namespace("""
+found, bound = [], []
+def helper(): pass
+class Model:
+    made, found, call = [found], {"deep": found}, staticmethod(helper)
+    def fit(self, bound=bound): pass
+one, two = Model(), Model()
+""")
+    apart = {name: notebook[name] for name in ("one", "two", "helper", "Model")}
+    assert shared_groups(apart) == []
+    together = {**apart, "found": notebook["found"]}
+    assert shared_groups(together) == [("one", "two", "Model", "found")]
+    assert shared_groups({"a": notebook["one"], "b": notebook["bound"]}) == [("a", "b")]
 
 
 def test_shared_groups_of_a_long_list_ends() -> None:
