@@ -11,7 +11,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from kernelext.errors import ValueCodecError
-from kernelext.values import buffers, masked, pandas_strings, reducers
+from kernelext.values import buffers, classes, masked, pandas_strings, reducers
 from kernelext.values.stored import Buffer
 
 
@@ -166,9 +166,7 @@ def _pickler_class(has_references: bool) -> Any:
             if reducers.is_file(obj):
                 return reducers.reduce_file(obj)
             reduced = super().reducer_override(obj)
-            if isinstance(obj, type) and "__slots__" in vars(obj):
-                return reducers.with_slots(reduced, obj)
-            return reduced
+            return classes.reduce_class(reduced, obj) if isinstance(obj, type) else reduced
 
     class Referring(Pickler):
         """Names variables instead of pickling them; asking for each object takes time."""
