@@ -11,7 +11,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from kernelext.errors import ValueCodecError
-from kernelext.values import buffers, classes, masked, pandas_strings, reducers
+from kernelext.values import buffers, classes, exceptions, masked, pandas_strings, reducers
 from kernelext.values.stored import Buffer
 
 
@@ -163,6 +163,8 @@ def _pickler_class(has_references: bool) -> Any:
                 return masked.reduce_masked(obj)
             if pandas_strings.is_usual_string(obj):
                 return pandas_strings.reduce_usual_string(obj)
+            if isinstance(obj, BaseException):
+                return exceptions.reduce_exception(obj)
             if reducers.is_file(obj):
                 return reducers.reduce_file(obj)
             reduced = super().reducer_override(obj)
