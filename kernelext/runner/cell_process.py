@@ -84,12 +84,14 @@ def _execute(
     _enter(work / PROJECT_DIR, spec.folder)
     together: dict[str, Any] = {}
     results = Results(spec, namespace, channel, work)
-    for ref in (*spec.inputs, *task.inputs):
+    inputs = (*spec.inputs, *task.inputs)
+    for ref in inputs:
         if ref.same_as:
             namespace[ref.name] = namespace[ref.same_as]
         else:
             path = work / INPUTS_DIR / ref.file_name
             namespace[ref.name] = decode(ref, path, namespace, together=together)
+    for ref in inputs:  # once all are read: an object refills its class
         results.note_input(ref)
     results.begin()
     failure = shell.execute(spec.code, spec.filename, _flags(spec.futures))

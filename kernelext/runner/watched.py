@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import enum
 import types
 from typing import Any
 
 from kernelext.errors import ValueCodecError
 from kernelext.models import ValueRef
+from kernelext.runner.codestate import CODE, code_of, is_same_code, state_of
 from kernelext.values import identity, is_immutable
 
-CODE = (type, types.FunctionType)
 # The same object pickles differently on the two sides, and so may other versions of a library.
 COMPUTED_HERE = frozenset({"pickle", "pickle_zip", "arrow", "polars", "ubjson"})
 
@@ -32,6 +31,7 @@ class WatchedInputs:
         self._namespace = namespace
         self._held: dict[str, object] = {}
         self._digests: dict[str, str] = {}
+        self._code: dict[str, dict[str, object]] = {}
         self._ids: dict[str, int] = {}
 
     def note(self, ref: ValueRef) -> None:
@@ -44,10 +44,11 @@ class WatchedInputs:
             self._held[name] = value
         if is_fixed:
             return
+        self._code[name] = code_of(value)
         known = ref.identity
         if is_code or ref.codec in COMPUTED_HERE:
             with contextlib.suppress(ValueCodecError):
-                known = identity(name, _state(value), self._namespace)
+                known = identity(name, state_of(value), self._namespace)
         self._digests[name] = known
 
     def changed(self) -> list[str]:
@@ -76,50 +77,10 @@ class WatchedInputs:
             return True
         if name not in self._digests:
             return False
+        if not is_same_code(code_of(value), self._code[name]):
+            return True
         try:
-            found: str = identity(name, _state(value), self._namespace)
+            found: str = identity(name, state_of(value), self._namespace)
         except ValueCodecError:
             return True
         return found != self._digests[name]
-
-
-def _state(value: object) -> object:
-    """Return what of a value a cell can change: of code all but the code itself.
-
-    Code does not give the same pickle twice.
-    """
-    if isinstance(value, types.FunctionType):
-        return _function_state(value, {id(value)})
-    if isinstance(value, enum.EnumMeta) or not isinstance(value, type):
-        return value
-    return {
-        name: found
-        for name, found in vars(value).items()
-        if not name.startswith(("__", "_abc_")) and _is_data(found)
-    }
-
-
-def _is_data(value: object) -> bool:
-    return not callable(value) and not hasattr(type(value), "__get__")
-
-
-def _function_state(function: types.FunctionType, seen: set[int]) -> list[object]:
-    state: list[object] = []
-    for held in _parts(function):
-        if not isinstance(held, CODE):
-            state.append(held)
-        elif isinstance(held, types.FunctionType) and id(held) not in seen:
-            seen.add(id(held))
-            state.append(_function_state(held, seen))
-    return state
-
-
-def _parts(function: types.FunctionType) -> list[object]:
-    parts: list[object] = [*(function.__defaults__ or ())]
-    for named in (function.__kwdefaults__ or {}, function.__dict__):
-        for name, value in named.items():
-            parts += (name, value)
-    for cell in function.__closure__ or ():
-        with contextlib.suppress(ValueError):  # not bound yet
-            parts.append(cell.cell_contents)
-    return parts

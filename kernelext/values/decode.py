@@ -123,8 +123,19 @@ def _read(reader: Reader, ref: ValueRef, source: Source, namespace: dict[str, An
     except Exception as exc:
         raise ValueCodecError(
             f"`{ref.name}` (`{ref.type_name}`) cannot be read back: "
-            f"{type(exc).__name__}: {exc}; run the cell again."
+            f"{type(exc).__name__}: {exc}; {_remedy(ref, exc)}."
         ) from exc
+
+
+def _remedy(ref: ValueRef, failure: Exception) -> str:
+    if ref.codec not in _PICKLES or isinstance(failure, MemoryError):
+        return "run the cell again"
+    if str(failure).startswith("Can't get attribute"):
+        return "install the same version of its library here and on the host"
+    return (
+        "its class, or the class of something in it, does not say how it is rebuilt: "
+        "give that class `__reduce__`"
+    )
 
 
 def _checked(ref: ValueRef, source: Source) -> stored.Buffer:

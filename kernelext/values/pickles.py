@@ -11,7 +11,15 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from kernelext.errors import ValueCodecError
-from kernelext.values import buffers, dtypes, masked, pandas_strings, reducers
+from kernelext.values import (
+    buffers,
+    classes,
+    dtypes,
+    exceptions,
+    masked,
+    pandas_strings,
+    reducers,
+)
 from kernelext.values.stored import Buffer
 
 
@@ -170,12 +178,12 @@ def _pickler_class(has_references: bool) -> Any:
                 return pandas_strings.reduce_usual_string(obj)
             if reducers.is_view(obj):
                 return reducers.reduce_view(obj)
+            if isinstance(obj, BaseException):
+                return exceptions.reduce_exception(obj)
             if reducers.is_file(obj):
                 return reducers.reduce_file(obj)
             reduced = super().reducer_override(obj)
-            if isinstance(obj, type) and "__slots__" in vars(obj):
-                return reducers.with_slots(reduced, obj)
-            return reduced
+            return classes.reduce_class(reduced, obj) if isinstance(obj, type) else reduced
 
     class Referring(Pickler):
         """Names variables instead of pickling them; asking for each object takes time."""

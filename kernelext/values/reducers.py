@@ -7,13 +7,7 @@ import gc
 import io
 import pickle
 import sys
-from types import (
-    CodeType,
-    FunctionType,
-    MappingProxyType,
-    MemberDescriptorType,
-    ModuleType,
-)
+from types import CodeType, FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
 from kernelext.holding import VIEWS
@@ -84,33 +78,6 @@ def _module_of(scope: dict[str, Any]) -> ModuleType | None:
     if any(name == other or name.startswith(f"{other}.") for other in by_value):
         return None
     return module
-
-
-def with_slots(reduced: Any, kind: type) -> Any:
-    """Change cloudpickle's reduction of a class, which forgets the slots.
-
-    Parameters
-    ----------
-    reduced : tuple or NotImplemented
-        Of a class that travels by value, or by reference.
-    kind : type
-
-    Returns
-    -------
-    tuple or NotImplemented
-    """
-    slots = vars(kind)["__slots__"]
-    if reduced is NotImplemented or len(reduced) != 6 or not slots:
-        return reduced
-    make, (maker, name, bases, made_with, *rest), (state, slot_state), *others = reduced
-    made_with = {**made_with, "__slots__": slots}
-    left = ("__slots__", "__slotnames__")
-    state = {
-        key: value
-        for key, value in state.items()
-        if key not in left and type(value) is not MemberDescriptorType
-    }
-    return make, (maker, name, bases, made_with, *rest), (state, slot_state), *others
 
 
 def reduce_code(parts: tuple[Any, ...]) -> Any:

@@ -290,3 +290,27 @@ def test_folds_share_as_the_cell_did(notebook: Notebook, host: str) -> None:
     for fold in (0, 1):
         assert names["x"][fold][0] == fold
         assert names["x"][fold] is names["y"][fold] is names["box"][fold][0]
+
+
+NEEDS_MORE = """\
+class Needs:
+    def __new__(cls, size):
+        made = super().__new__(cls)
+        made.size = size
+        return made
+"""
+
+
+@pytest.mark.parametrize("is_input", [True, False])
+def test_object_that_cannot_be_rebuilt_says_what_its_class_lacks(
+    notebook: Notebook, host: str, *, is_input: bool
+) -> None:
+    notebook.check(NEEDS_MORE + "needs = Needs(1)" * is_input)
+    made = "size = needs.size" if is_input else "needs = [Needs(2)]"
+    shown = notebook.run(f"%%remote {host}\n{made}")
+
+    said = str(shown.error) if is_input else shown.stderr
+    assert "`needs`" in said
+    assert "missing 1 required positional argument: 'size'" in said
+    assert "give that class `__reduce__`" in said
+    assert "run the cell again" not in said

@@ -251,3 +251,95 @@ def test_wrapper_of_a_module_keeps_that_modules_globals(
     )
     assert moved("f", notebook, other)(1) == 101
     assert notebook["decorators_of_mine"].calls == [(1,)]
+
+
+HOOKED = """
+class Base:
+    made = []
+    def __init_subclass__(cls, *, tag="none", **rest):
+        super().__init_subclass__(**rest)
+        cls.tag = tag
+        Base.made.append(cls.__name__)
+class Named(Base, tag="t"): pass
+named = Named()
+"""
+
+
+def test_hooks_do_not_run_again(tmp_path: Path) -> None:
+    notebook = new_namespace(HOOKED)
+    cell = "class New(Named, tag='n'): pass\nout = named, Named.tag, list(Base.made), New()"
+    out = elsewhere(tmp_path, cell, notebook, "Base Named named")
+
+    assert type(out[0]) is notebook["Named"]
+    assert out[1:3] == ("t", ["Named", "New"])
+    assert type(out[3]).tag == "n"
+    assert notebook["Base"].made == ["Named", "New"]
+    exec("class Later(Named): pass", notebook)
+    assert notebook["Base"].made[2:] == ["Later"]
+
+
+def test_hook_of_a_library_runs_where_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "plugins_of_mine.py").write_text(
+        "made = []\n"
+        "class Free:\n"
+        "    def __init_subclass__(cls): made.append(cls.__name__)\n"
+        "class Strict:\n"
+        "    def __init_subclass__(cls, *, tag): cls.tag = tag\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    notebook = new_namespace(
+        "import plugins_of_mine\nclass F(plugins_of_mine.Free): pass\n"
+        "class S(plugins_of_mine.Strict, tag='t'): pass\n"
+    )
+    cell = "import plugins_of_mine\nout = plugins_of_mine.made, S.tag"
+    assert elsewhere(tmp_path, cell, notebook, "F S") == (["F"], "t")
+    assert notebook["plugins_of_mine"].made == ["F"]
+
+
+ENUMS = """
+import datetime, enum
+class Outer:
+    class Inner(enum.Enum):
+        A = 1
+class Day(datetime.date, enum.Enum):
+    def __new__(cls, *parts):
+        made = datetime.date.__new__(cls, *parts)
+        made._value_ = made.toordinal()
+        made.parts = list(parts)
+        return made
+    FIRST = 2020, 1, 2
+    ALSO = 2020, 1, 2
+class Opposite(enum.Enum):
+    UP = 1
+    DOWN = -1
+    def __init__(self, sign): self.other = None
+Opposite.UP.other, Opposite.DOWN.other = Opposite.DOWN, Opposite.UP
+class Mixed(str, enum.Enum):
+    A = "a", "said"
+    def __new__(cls, text, said):
+        made = str.__new__(cls, text)
+        made._value_ = text
+        made.said = said
+        return made
+"""
+
+
+def test_members_of_enums_keep_what_they_were_given(tmp_path: Path) -> None:
+    notebook = new_namespace(ENUMS)
+    cell = """
+out = [Day.FIRST, Day.ALSO is Day.FIRST, Day.FIRST.parts, Day.FIRST.year]
+out += [Opposite.UP.other, Opposite.DOWN.other is Opposite.UP, Mixed.A.said, Mixed("a") + "b"]
+out.append(Outer.Inner.__qualname__)
+Mixed.A.said = "changed"
+out.append(Mixed.A)
+"""
+    out = elsewhere(tmp_path, cell, notebook, "Opposite Day Mixed Outer")
+
+    assert out[0] is notebook["Day"].FIRST
+    assert out[1:3] == [True, [2020, 1, 2]]
+    assert out[3] == 2020
+    assert out[4] is notebook["Opposite"].DOWN
+    assert out[5:9] == [True, "said", "ab", "Outer.Inner"]
+    assert notebook["Mixed"].A.said == "changed"
