@@ -199,11 +199,17 @@ def _without_hooks(hooked: list[type]) -> Iterator[None]:
                 _of_library(type(kind)).__setattr__(kind, "__init_subclass__", hook)
 
 
+def _is_of_enum(name: str) -> bool:
+    """Whether a name is one that `enum` keeps for itself, each version others."""
+    return len(name) > 2 and name[0] == name[-1] == "_" != name[1]
+
+
 def _fill(kind: Any, state: tuple[dict[str, Any], list[str], dict[str, dict[str, Any]]]) -> None:
     content, stays, extras = state
     part = _of_library(type(kind))
     for name in vars(kind).keys() - content.keys() - set(stays):
-        part.__delattr__(kind, name)
+        if not (isinstance(kind, enum.EnumMeta) and _is_of_enum(name)):
+            part.__delattr__(kind, name)
     registered = content.pop("_abc_impl", ())
     for name, value in content.items():
         part.__setattr__(kind, name, value)
