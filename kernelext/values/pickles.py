@@ -16,6 +16,7 @@ from kernelext.values import (
     classes,
     dtypes,
     exceptions,
+    items,
     masked,
     pandas_strings,
     reducers,
@@ -178,6 +179,8 @@ def _pickler_class(has_references: bool) -> Any:
                 return pandas_strings.reduce_usual_string(obj)
             if reducers.is_view(obj):
                 return reducers.reduce_view(obj)
+            if items.takes_its_own_way(obj):
+                return items.reduce_items(obj)
             if isinstance(obj, BaseException):
                 return exceptions.reduce_exception(obj)
             if reducers.is_file(obj):

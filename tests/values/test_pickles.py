@@ -265,6 +265,53 @@ named = Named()
 """
 
 
+CONTAINERS = """
+from collections import OrderedDict, defaultdict
+
+class Doubling(dict):
+    def __setitem__(self, key, value):
+        super().__setitem__(key, value * 2)
+
+class Ordered(OrderedDict):
+    def __setitem__(self, key, value):
+        super().__setitem__(key, value * 2)
+
+class Counting(list):
+    __slots__ = ("count",)
+    def append(self, value):
+        self.count = getattr(self, "count", 0) + 1
+        super().append(value)
+
+class Own(dict):
+    def __setitem__(self, key, value):
+        raise RuntimeError
+    def __reduce__(self):
+        return Own, (dict(self),)
+
+d = Doubling(a=1)
+d["b"] = 2
+d.note = "kept"
+d["self"] = ()
+dict.__setitem__(d, "self", d)
+o = Ordered(z=1)
+o["y"] = 2
+o.move_to_end("z")
+l = Counting([1])
+l.append(2)
+n = Own({"x": 1})
+"""
+
+
+def test_items_go_in_once_whatever_the_class_does_with_them(tmp_path: Path) -> None:
+    namespace = new_namespace(CONTAINERS)
+    cell = "out = [d['a'], d['b'], d.note, d['self'] is d, list(o.items()), list(l), l.count, n]"
+    out = elsewhere(tmp_path, cell, namespace, "d o l n")
+    assert out[:4] == [1, 4, "kept", True]
+    assert out[4] == [("y", 4), ("z", 2)]
+    assert (out[5], out[6]) == ([1, 2], 1)
+    assert out[7] == {"x": 1}
+
+
 def test_hooks_do_not_run_again(tmp_path: Path) -> None:
     notebook = new_namespace(HOOKED)
     cell = "class New(Named, tag='n'): pass\nout = named, Named.tag, list(Base.made), New()"
