@@ -286,7 +286,7 @@ class Own(dict):
     def __setitem__(self, key, value):
         raise RuntimeError
     def __reduce__(self):
-        return Own, (dict(self),)
+        return type(self), (dict(self),)
 
 d = Doubling(a=1)
 d["b"] = 2
@@ -304,7 +304,9 @@ n = Own({"x": 1})
 
 def test_items_go_in_once_whatever_the_class_does_with_them(tmp_path: Path) -> None:
     namespace = new_namespace(CONTAINERS)
-    cell = "out = [d['a'], d['b'], d.note, d['self'] is d, list(o.items()), list(l), l.count, n]"
+    cell = (
+        "out = [d['a'], d['b'], d.note, d['self'] is d, list(o.items()), list(l), l.count, dict(n)]"
+    )
     out = elsewhere(tmp_path, cell, namespace, "d o l n")
     assert out[:4] == [1, 4, "kept", True]
     assert out[4] == [("y", 4), ("z", 2)]
