@@ -8,6 +8,7 @@ KernelExtError
         SecretsFound            some look like secrets
     ValueCodecError         a variable cannot travel
         PickleKept              a pickle stays on disk, as the user's file wants
+    ImageBuildError         an environment that cannot be made into an image
     HistoryError            the history on this machine
     LinkError               no connection to a host
         ConnectError            nobody answers, or the login is refused
@@ -41,6 +42,7 @@ __all__ = [
     "HistoryError",
     "HostError",
     "HostKeyError",
+    "ImageBuildError",
     "ImageNotFound",
     "KernelExtError",
     "LinkError",
@@ -180,6 +182,10 @@ class EngineError(HostError):
 
 class ImageNotFound(HostError):
     """The image is not on the host and cannot be pulled there."""
+
+
+class ImageBuildError(KernelExtError):
+    """The environment cannot be resolved, fetched or built into an image."""
 
 
 class DaemonError(HostError):

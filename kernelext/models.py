@@ -425,11 +425,26 @@ class AttemptEnd:
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What a probe found in an image: its digest, its Python and the packages that matter."""
+    """What a probe found in an image.
+
+    Attributes
+    ----------
+    digest : str
+    python : str
+        Its version.
+    packages : mapping of str to str
+        Versions of the distributions, by name.
+    machine : str
+        The processor's architecture, as `platform.machine` calls it.
+    libc : str
+        Version of the GNU C library; empty for another one.
+    """
 
     digest: str
     python: str
     packages: Mapping[str, str]
+    machine: str = ""
+    libc: str = ""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ImageFacts:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from kernelext.daemon.attempts import RECORD_NAME, Attempt, Attempts
 from kernelext.daemon.engine import Engine
+from kernelext.daemon.imaging import Builds
 from kernelext.daemon.removal import remove_tree, tree_bytes
 from kernelext.daemon.spares import Spares
 from kernelext.daemon.statedir import StateDir
@@ -39,6 +40,7 @@ class Collector:
     attempts : Attempts
     engine : Engine
     spares : Spares
+    builds : Builds
     needed : callable
         Returns the digests of the blobs that an attempt needs.
     """
@@ -49,12 +51,14 @@ class Collector:
         attempts: Attempts,
         engine: Engine,
         spares: Spares,
+        builds: Builds,
         needed: Callable[[Attempt], list[str]],
     ) -> None:
         self._state = state
         self._attempts = attempts
         self._engine = engine
         self._spares = spares
+        self._builds = builds
         self._needed = needed
 
     def collect(self, owner: str, older_than_s: float, *, dry_run: bool) -> list[Removed]:
@@ -69,6 +73,7 @@ class Collector:
             *self._spare(before, dry_run),
             *self._blobs(min(before, time.time() - BLOB_REST_S), dry_run),
             *self._partial(min(before, time.time() - BLOB_REST_S), dry_run),
+            *self._pieces(min(before, time.time() - BLOB_REST_S), dry_run),
         ]
 
     def _ended(self, owner: str, before: float, dry_run: bool) -> Iterator[Removed]:
@@ -93,6 +98,7 @@ class Collector:
         containers = self._engine.containers()
         folders = list(self._state.work.iterdir())
         used = {attempt.record.container for attempt in self._attempts.living()}
+        used.update(self._builds.containers())
         for container in containers:
             if container not in used:
                 if not dry_run:
@@ -113,12 +119,18 @@ class Collector:
 
     def _blobs(self, before: float, dry_run: bool) -> Iterator[Removed]:
         needed = {digest for attempt in self._attempts.living() for digest in self._needed(attempt)}
+        needed.update(self._builds.needed())
         doomed = [
             entry
             for entry in _old_files(self._state.blobs, before)
             if Path(entry.path).name not in needed
         ]
         yield from _remove("blobs", doomed, dry_run)
+
+    def _pieces(self, before: float, dry_run: bool) -> Iterator[Removed]:
+        if not self._builds.is_busy:
+            doomed = list(_old_files(self._state.pieces, before))
+            yield from _remove("pieces of images", doomed, dry_run)
 
     def _partial(self, before: float, dry_run: bool) -> Iterator[Removed]:
         yield from _remove("partial blobs", list(_old_files(self._state.incoming, before)), dry_run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -78,13 +78,33 @@ class DockerAPI:
 
     def lines(self, method: str, path: str, **query: Any) -> Iterator[dict[str, Any]]:
         """Make a call whose answer is one JSON object after the other, without end."""
+        for line in self.texts(method, path, **query):
+            yield json.loads(line)
+
+    def texts(self, method: str, path: str, **query: Any) -> Iterator[str]:
+        """Make a call whose answer is lines of text, without end; yield those that say something.
+
+        Of a container's log such is the answer only where it has a terminal.
+        """
         with self._request(method, path, None, query, None) as response:
-            while True:
-                line = response.readline()
-                if not line:
-                    return
-                if line.strip():
-                    yield json.loads(line)
+            yield from _texts(response)
+
+    def upload(
+        self, path: str, size_bytes: int, data: Iterator[bytes], **query: Any
+    ) -> Iterator[dict[str, Any]]:
+        """Send a tar, and yield what the engine says of it.
+
+        Raises
+        ------
+        DockerError
+            The engine refused.
+        EngineError
+            It does not answer.
+        """
+        headers = {"Content-Type": "application/x-tar", "Content-Length": str(size_bytes)}
+        with self._request("POST", path, data, query, None, headers) as response:
+            for line in _texts(response):
+                yield json.loads(line)
 
     def pull(self, image: str) -> str:
         """Have the engine pull an image; why it cannot, or an empty text."""
@@ -104,7 +124,13 @@ class DockerAPI:
         return EngineError(f"the Docker engine does not answer ({exc}); is it running?")
 
     def _request(
-        self, method: str, path: str, body: Any, query: dict[str, Any], timeout_s: float | None
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        query: dict[str, Any],
+        timeout_s: float | None,
+        headers: Mapping[str, str] | None = None,
     ) -> _Response:
         if not self._version and path != "/version":
             self._version = "/v" + str(self.call("GET", "/version")["ApiVersion"])
@@ -113,13 +139,11 @@ class DockerAPI:
         url = (self._version if path != "/version" else "") + quote(path)
         if known:
             url += "?" + urlencode(known)
+        if headers is None:
+            headers = {"Content-Type": "application/json"}
+            body = None if body is None else json.dumps(body)
         try:
-            connection.request(
-                method,
-                url,
-                None if body is None else json.dumps(body),
-                {"Content-Type": "application/json"},
-            )
+            connection.request(method, url, body, headers)
             response = connection.getresponse()
         except (OSError, http.client.HTTPException) as exc:
             connection.close()
@@ -146,6 +170,18 @@ class _Response:
     def __exit__(self, *_: object) -> None:
         self._response.close()
         self._connection.close()
+
+
+def _texts(response: http.client.HTTPResponse) -> Iterator[str]:
+    while True:
+        try:
+            line = response.readline()
+        except (OSError, http.client.HTTPException) as exc:
+            raise EngineError(f"the Docker engine broke off its answer ({exc})") from exc
+        if not line:
+            return
+        if line.strip():
+            yield line.decode("utf-8", "replace").strip()
 
 
 def _message(text: str) -> str:

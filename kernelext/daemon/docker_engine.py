@@ -13,12 +13,15 @@ from typing import Any
 
 from kernelext.daemon.docker_api import DockerAPI, DockerError, plain_log
 from kernelext.daemon.docker_gpus import device_requests, find_gpus, is_without_runtime
-from kernelext.daemon.engine import PROBE, THREAD_VARIABLES, ContainerPlan, ContainerStatus
+from kernelext.daemon.docker_images import DockerImages
+from kernelext.daemon.engine import PROBE, THREAD_VARIABLES, ContainerPlan, ContainerStatus, Say
 from kernelext.daemon.gpus import NO_RUNTIME, GpuFinding
 from kernelext.errors import EngineError, ImageNotFound
 from kernelext.models import HOME_DIR, ImageFacts
+from kernelext.recipe import REPOSITORY, Recipe, Wheel
 
 CELL_UID = 10001
+BUILD_MOUNT = "/kernelext/build"
 CODE_MOUNT = "/kernelext/code"
 WORK_MOUNT = "/kernelext/work"
 POKE_MOUNT = "/kernelext/poke"
@@ -94,7 +97,7 @@ class DockerEngine:
         digest = self._image_id(image)
         with self._facts_lock:
             known = self._known_facts()
-            if digest not in known:
+            if "machine" not in known.get(digest, {}):
                 known[digest] = self._probe(image)
                 partial = self._facts_path.with_suffix(".new")
                 partial.write_text(json.dumps(known))
@@ -107,6 +110,8 @@ class DockerEngine:
         except DockerError as exc:
             if exc.status != 404:
                 raise
+        if image.startswith(f"{REPOSITORY}:"):
+            raise ImageNotFound(f"the image {image} is not on the host; `image build` makes it")
         self._pull(image)
         return str(self._api.call("GET", f"/images/{image}/json")["Id"])
 
@@ -161,6 +166,29 @@ class DockerEngine:
                 " Python 3.9 or later; name another image with --image"
             ) from exc
         return facts
+
+    def build_image(
+        self, recipe: Recipe, folder: Path, fetch: Callable[[Wheel, Path], None], say: Say
+    ) -> str:
+        """Build an image, unless it is there; its digest."""
+        images = DockerImages(self._api, self._state_dir, self._builder)
+        return images.build(recipe, folder, fetch, say)
+
+    def _builder(self, image: str, folder: Path) -> dict[str, Any]:
+        """Configure a container that builds in a folder and reaches nothing else."""
+        return {
+            "Image": image,
+            "Entrypoint": ["python3", "-s", CODE_MOUNT, "builder", BUILD_MOUNT],
+            "Env": ["PYTHONHASHSEED=0", "PYTHONPATH="],
+            "User": f"{CELL_UID}:{CELL_UID}",
+            "Tty": True,  # its log is plain lines
+            "Labels": self._labels(folder.name, ""),
+            "HostConfig": {
+                "NetworkMode": "none",
+                "Binds": [f"{folder}:{BUILD_MOUNT}", f"{self._code_dir}:{CODE_MOUNT}:ro"],
+                **_hardened(),
+            },
+        }
 
     def _foreign(self, image: str) -> EngineError:
         made_for = self._api.call("GET", f"/images/{image}/json").get("Architecture", "another")

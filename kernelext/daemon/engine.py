@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from kernelext.daemon.gpus import GpuFinding
 from kernelext.models import ImageFacts
+from kernelext.recipe import Recipe, Wheel
+
+Say = Callable[[Mapping[str, Any]], None]
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -19,9 +22,12 @@ THREAD_VARIABLES = (
 
 PROBE = """
 import importlib.metadata as m, json, platform
-print(json.dumps({"python": platform.python_version(), "packages":
-    {d.metadata["Name"]: d.version for d in m.distributions() if d.metadata["Name"]}}))
-"""
+libc, version = platform.libc_ver()
+print(json.dumps({"python": platform.python_version(), "machine": platform.machine(),
+    "libc": version if libc == "glibc" else "",
+    "packages": {d.metadata["Name"]: d.version for d in list(m.distributions())[::-1]
+                 if d.metadata["Name"]}}))
+"""  # of two distributions of one name the first is imported
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,30 @@ class Engine(Protocol):
         ImageNotFound
         EngineError
             Also when it has no Python.
+        """
+
+    def build_image(
+        self, recipe: Recipe, folder: Path, fetch: Callable[[Wheel, Path], None], say: Say
+    ) -> str:
+        """Build an image, unless it is there; its digest.
+
+        Parameters
+        ----------
+        recipe : Recipe
+        folder : Path
+            An empty one, for this build.
+        fetch : callable
+            Puts a wheel at a path.
+        say : callable
+            Told how far it is, a JSON object each time.
+
+        Raises
+        ------
+        ImageNotFound
+            The base is not there.
+        EngineError
+            A wheel cannot be installed, or the engine has no images or refuses this one.
+        DiskFull
         """
 
     def create(self, plan: ContainerPlan) -> None:

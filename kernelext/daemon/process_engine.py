@@ -16,10 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kernelext.daemon.adopted import ProcessRecords
-from kernelext.daemon.engine import PROBE, THREAD_VARIABLES, ContainerPlan, ContainerStatus
+from kernelext.daemon.engine import PROBE, THREAD_VARIABLES, ContainerPlan, ContainerStatus, Say
 from kernelext.daemon.gpus import GpuFinding, process_gpus
 from kernelext.errors import EngineError
 from kernelext.models import HOME_DIR, ImageFacts
+from kernelext.recipe import Recipe, Wheel
 
 KEPT_VARIABLES = (
     "PATH",
@@ -85,6 +86,15 @@ class ProcessEngine:
             said = subprocess.run(argv, check=True, capture_output=True, cwd="/").stdout
             self._facts = ImageFacts("", **json.loads(said))
         return self._facts
+
+    def build_image(
+        self, recipe: Recipe, folder: Path, fetch: Callable[[Wheel, Path], None], say: Say
+    ) -> str:
+        """Refuse: cells run with this machine's own Python."""
+        raise EngineError(
+            "this host runs cells with its own Python and has no images; install there what they"
+            " need, or name a host with Docker"
+        )
 
     def create(self, plan: ContainerPlan) -> None:
         """Remember what to start."""

@@ -15,6 +15,7 @@ from kernelext.daemon.blobs import BlobStore
 from kernelext.daemon.collect import Collector
 from kernelext.daemon.conductor import Conductor
 from kernelext.daemon.engine import Engine
+from kernelext.daemon.imaging import Builds
 from kernelext.daemon.outputs import read_piece
 from kernelext.daemon.pulse import Pulse
 from kernelext.daemon.queue import Queue
@@ -31,6 +32,7 @@ from kernelext.models import (
     Task,
     to_json,
 )
+from kernelext.recipe import Recipe
 from kernelext.wire import MAX_BODY_BYTES, Header
 
 MAX_MISSING = 200_000  # digests in an answer's header; the client sends these and submits again
@@ -52,6 +54,7 @@ class Rooms:
 
     attempts: Attempts
     blobs: BlobStore
+    builds: Builds
     conductor: Conductor
     engine: Engine
     queue: Queue
@@ -75,6 +78,7 @@ class Service:
         self.pulse = rooms.pulse
         self._identity = identity
         self._blobs = rooms.blobs
+        self._builds = rooms.builds
         self._conductor = rooms.conductor
         self._engine = rooms.engine
         self._queue = rooms.queue
@@ -86,6 +90,7 @@ class Service:
             "ping": lambda _, __: ({}, b""),
             "facts": self._facts,
             "image": self._image,
+            "build": self._build,
             "missing": self._missing,
             "put": self._put,
             "submit": self._submit,
@@ -143,6 +148,18 @@ class Service:
     def _image(self, header: Header, _: bytes) -> Answer:
         image = header.get("image") or self._engine.default_image()
         return {"facts": to_json(self._engine.inspect_image(str(image)))}, b""
+
+    def _build(self, header: Header, _: bytes) -> Answer:
+        """Begin a build or say how far it is; its end is told once."""
+        recipe = Recipe.from_json(header["recipe"])
+        with self._using:
+            missing = self._blobs.missing(chunk.digest for chunk in recipe.chunks)
+            if missing:
+                return {"missing": missing[:MAX_MISSING]}, b""
+            build = self._builds.ask(recipe)
+        if build.error is not None:
+            raise build.error
+        return {"missing": [], "progress": build.progress, "digest": build.digest}, b""
 
     def _missing(self, header: Header, _: bytes) -> Answer:
         return {"missing": self._blobs.missing(header["digests"])}, b""
@@ -231,6 +248,7 @@ class Service:
             self.attempts,
             self._engine,
             self._conductor.spares,
+            self._builds,
             lambda attempt: self._needed(attempt.record.spec, [attempt.record.task]),
         )
         owner, older_than_s = str(header["owner"]), float(header["older_than_s"])
@@ -242,5 +260,7 @@ class Service:
         living = self.attempts.living()
         if living:
             return {"busy": [str(attempt.id) for attempt in living]}, b""
+        if self._builds.is_busy:
+            return {"busy": ["the build of an image"]}, b""
         self._retire()
         return {"busy": []}, b""

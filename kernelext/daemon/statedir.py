@@ -10,6 +10,9 @@
     spares/         a copy of a project that waits for its next run
     poke/daemon     the datagram socket that wakes the daemon
     images.json     what probes found in images
+    builds/BUILD/   what the container that builds an image reads and writes
+    pieces/         what wheels install, for the next image
+    layers.json     the digests of layers made of them
     work/CONTAINER/ the work directory of a container that no attempt has claimed
     runs/RUN/FOLD/ATTEMPT/{record.json,work/}
 """
@@ -66,6 +69,16 @@ class StateDir:
     def spares(self) -> Path:
         """Copies of projects that wait for their next run."""
         return self.root / "spares"
+
+    @property
+    def builds(self) -> Path:
+        """Folders of images that are being built."""
+        return self.root / "builds"
+
+    @property
+    def pieces(self) -> Path:
+        """What wheels install, for the next image."""
+        return self.root / "pieces"
 
     @property
     def poke(self) -> Path:

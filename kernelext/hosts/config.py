@@ -57,6 +57,25 @@ class HostConfig:
 
 
 @dataclass(frozen=True)
+class ImageTable:
+    """What ``[image]`` of the project's `kernelext.toml` asks for.
+
+    Attributes
+    ----------
+    source : str
+        A file of the project, or ``imports``: what its programs and notebooks import.
+    base : str or None
+        The base image; None takes each host's own.
+    packages : tuple of str
+        Requirements besides.
+    """
+
+    source: str = "imports"
+    base: str | None = None
+    packages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Settings:
     """The user's and the project's `kernelext.toml`, merged.
 
@@ -69,6 +88,8 @@ class Settings:
         The user's own host tables.
     image : str or None
         The project's default image.
+    environment : ImageTable or None
+        What the project's image is built of, where it is not a ready one.
     upload_limit_bytes : int
         A bundle above this is refused.
     lost_after_s : float
@@ -81,6 +102,7 @@ class Settings:
     default_host: str = "local"
     hosts: Mapping[str, HostConfig] = field(default_factory=dict)
     image: str | None = None
+    environment: ImageTable | None = None
     upload_limit_bytes: int = 2 * 1024**3
     lost_after_s: float = 600.0
     env: Mapping[str, str | bool] = field(default_factory=dict, repr=False)

@@ -12,7 +12,7 @@ import platformdirs
 
 from kernelext.errors import OptionError
 from kernelext.hosts.aliases import has_alias, host_patterns
-from kernelext.hosts.config import HostConfig, Settings
+from kernelext.hosts.config import HostConfig, ImageTable, Settings
 from kernelext.hosts.contexts import find_context
 from kernelext.hosts.person import login_name
 from kernelext.hosts.tables import (
@@ -20,6 +20,7 @@ from kernelext.hosts.tables import (
     count_value,
     duration_value,
     env_value,
+    image_value,
     path_value,
     pickles_value,
     read_keys,
@@ -45,7 +46,7 @@ _HOST_KEYS: dict[str, Reader] = {
 }
 _PROJECT_KEYS: dict[str, Reader] = {
     "default_host": text_value,
-    "image": text_value,
+    "image": image_value,
     "upload_limit": size_value,
 }
 _USER_KEYS: dict[str, Reader] = {
@@ -166,11 +167,13 @@ def _with_project(
     limit = min(
         settings.upload_limit_bytes, values.get("upload_limit", settings.upload_limit_bytes)
     )
+    image = values.get("image", settings.image)
     return Settings(
         owner=settings.owner,
         default_host=host,
         hosts=settings.hosts,
-        image=values.get("image", settings.image),
+        image=image if isinstance(image, str) else None,
+        environment=image if isinstance(image, ImageTable) else None,
         upload_limit_bytes=limit,
         lost_after_s=settings.lost_after_s,
         env=settings.env,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kernelext.errors import OptionError
+from kernelext.hosts.config import ImageTable
 from kernelext.hosts.sizes import parse_duration_s, parse_size_bytes
 from kernelext.hosts.targets import parse_target
 
@@ -138,6 +139,21 @@ def pickles_value(value: Any) -> str:
     return str(value)
 
 
+def image_value(value: Any) -> str | ImageTable:
+    """Read a ready image's name, or the table of one that is built."""
+    if not isinstance(value, dict):
+        return text_value(value)
+    found = read_keys(value, _IMAGE_KEYS, "[image]")
+    return ImageTable(**{_IMAGE_FIELDS.get(key, key): each for key, each in found.items()})
+
+
+def texts_value(value: Any) -> tuple[str, ...]:
+    """Read a list of texts."""
+    if not isinstance(value, list):
+        raise OptionError(f'{value!r} is not a list: write ["..."].')
+    return tuple(text_value(each) for each in value)
+
+
 def path_value(value: Any) -> str:
     """Read an absolute path of a host."""
     path = text_value(value)
@@ -158,6 +174,14 @@ def transport_value(value: Any) -> str:
     if value not in TRANSPORTS:
         raise OptionError(f'{value!r} is no transport: write "paramiko" or "openssh".')
     return str(value)
+
+
+_IMAGE_KEYS: dict[str, Reader] = {
+    "from": text_value,
+    "base": text_value,
+    "packages": texts_value,
+}
+_IMAGE_FIELDS = {"from": "source"}
 
 
 def _number_as_text(value: Any) -> str:

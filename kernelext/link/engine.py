@@ -9,6 +9,7 @@ import json
 import re
 import socket
 import ssl
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import SplitResult, quote, urlsplit
@@ -104,11 +105,17 @@ class ContextEngine(DockerAPI):
         return EngineStream(connection, response)
 
     def _request(
-        self, method: str, path: str, body: Any, query: dict[str, Any], timeout_s: float | None
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        query: dict[str, Any],
+        timeout_s: float | None,
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
         # What says something all the time, an image on its way, may be silent for longer.
         limit_s = PROGRESS_TIMEOUT_S if timeout_s is None else self._answer_timeout_s
-        return super()._request(method, path, body, query, limit_s)
+        return super()._request(method, path, body, query, limit_s, headers)
 
     def _connection(self, timeout_s: float | None) -> http.client.HTTPConnection:
         """Connect, where the base class leaves it to the first request: the error is known here."""

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from pathlib import Path
+from typing import Any
 
 from kernelext.errors import LinkLost
 from kernelext.hosts.config import HostConfig
@@ -22,6 +23,7 @@ from kernelext.models import (
     Task,
     to_json,
 )
+from kernelext.recipe import Recipe
 from kernelext.wire import Frame, Header
 
 IMAGE_TIMEOUT_S = 900.0  # the host may have to pull it
@@ -78,6 +80,30 @@ class HostLink(StandingLink):
             answer, _ = self.ask({"op": "image", "image": name}, timeout_s=IMAGE_TIMEOUT_S)
             self._images[name] = ImageFacts.from_json(answer["facts"])
         return self._images[name]
+
+    def build(self, recipe: Recipe) -> tuple[list[str], Mapping[str, Any], str]:
+        """Have an image built, or ask how far it is.
+
+        Returns
+        -------
+        missing : list of str
+            Blobs that the host lacks; nothing has begun.
+        progress : mapping
+            The last that was said of it.
+        digest : str
+            The image's, when it is there.
+
+        Raises
+        ------
+        ImageNotFound
+            The base is not there.
+        EngineError, DiskFull
+            It cannot be built.
+        """
+        answer, _ = self.ask({"op": "build", "recipe": to_json(recipe)})
+        missing = [str(digest) for digest in answer["missing"]]
+        self.known.difference_update(missing)
+        return missing, answer.get("progress", {}), str(answer.get("digest", ""))
 
     def missing(self, digests: Sequence[str]) -> list[str]:
         """Ask which blobs the host lacks; what it has is remembered."""

@@ -13,6 +13,7 @@ from kernelext.models import RunState
 from kernelext.runs import FoldEnded, FoldEvent, FoldState, HostSaid, Run, Update
 from kernelext.verbs.table import text_table
 
+PREPOSITIONS = {"sending": "to", "fetching": "from", "image:": "for"}
 REFRESH_S = 0.1
 TABLE_HEAD = ("fold", "host", "state", "elapsed", "last line")
 LINE_LENGTH = 80
@@ -124,7 +125,7 @@ class FoldGrid:
     def _take_word(self, update: HostSaid) -> None:
         if update.word == "reachable":
             self._trouble.pop(update.host, None)
-        elif update.word in ("sending", "fetching"):
+        elif update.word in PREPOSITIONS:
             self._sending[update.host] = update.word, update.detail
         elif update.word == "note":
             sys.stderr.write(f"{update.detail}\n")
@@ -145,8 +146,8 @@ class FoldGrid:
     def _notes(self) -> list[str]:
         now_s = time.monotonic()
         sending = [
-            f"{word} {size} {'to' if word == 'sending' else 'from'} {host}"
-            for host, (word, size) in self._sending.items()
+            f"{word} {detail} {PREPOSITIONS[word]} {host}"
+            for host, (word, detail) in self._sending.items()
         ]
         return sending + [
             f"{host} is {words}" + (f" for {now_s - since:.0f} s" if words == "unreachable" else "")

@@ -9,6 +9,7 @@ from typing import Any
 
 from kernelext.bundle import Baseline, Snapshot
 from kernelext.hosts.config import HostConfig
+from kernelext.image import Environment
 from kernelext.models import Limits
 
 STAR = "*"
@@ -46,6 +47,8 @@ class RunPlan:
     image : str or None
         For every host; None leaves it to the host's own, then to the project's.
     project_image : str or None
+    environment : Environment or None
+        What the project's image is built of, on hosts that have images.
     limits : Limits
     env : mapping of str to str
     magic : str
@@ -76,6 +79,7 @@ class RunPlan:
     snapshot: Snapshot | None = None
     image: str | None = None
     project_image: str | None = None
+    environment: Environment | None = None
     limits: Limits = field(default_factory=Limits)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     magic: str = ""
@@ -84,6 +88,10 @@ class RunPlan:
     futures: tuple[str, ...] = ()
     lost_after_s: float = 600.0
     upload_limit_bytes: int = 2 * 1024**3
+
+    def environment_on(self, host: HostConfig) -> Environment | None:
+        """Return what the image on a host is built of; None where it is a ready one."""
+        return None if self.image or host.is_local else self.environment
 
     def image_on(self, host: HostConfig) -> str:
         """Return the image of this run on a host; empty is the host's default."""

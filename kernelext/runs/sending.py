@@ -70,6 +70,8 @@ class Sender:
         Raises when the user wants it to stop; called between parts.
     on_submit : callable
         Told True before the folds are submitted, False when the host has refused them.
+    on_build : callable
+        Told what is done for an image that the host does not have.
     """
 
     def __init__(
@@ -79,12 +81,15 @@ class Sender:
         encoder: Encoder,
         check: Callable[[], None],
         on_submit: Callable[[bool], None],
+        on_build: Callable[[str], None],
     ) -> None:
         self._plan = plan
         self._link = link
         self._encoder = encoder
         self._check = check
         self._on_submit = on_submit
+        self._on_build = on_build
+        self._image = ""
         self.notes: list[str] = []  # what the user is to be told of the image
 
     def submit(self, folds: Sequence[str], attempt: int, on_large: Callable[[int], None]) -> None:
@@ -106,7 +111,7 @@ class Sender:
         LinkLost
             Call it again: what has arrived is there.
         """
-        facts = self._link.image(self._plan.image_on(self._link.host))
+        facts = self._link.image(self._find_image())
         self._check_magic(facts)
         common = self._encoder.common(facts)
         own = {fold: self._encoder.of_fold(fold, facts) for fold in folds}
@@ -131,6 +136,15 @@ class Sender:
             inline = []
             self._put(lacking, parts)
         raise DaemonError(f"{self._link.host.name} does not keep what it is sent")
+
+    def _find_image(self) -> str:
+        """Return what the image is called on the host, where it is built if it has to be."""
+        environment = self._plan.environment_on(self._link.host)
+        if environment is None:
+            self._image = self._plan.image_on(self._link.host)
+        else:
+            self._image = environment.ready(self._link, self._on_build, self._check)
+        return self._image
 
     def _check_magic(self, facts: ImageFacts) -> None:
         if self._plan.magic and "ipython" not in {name.lower() for name in facts.packages}:
@@ -162,7 +176,7 @@ class Sender:
             outputs=plan.outputs,
             compare=plan.compare,
             project=plan.snapshot.manifest_chunk if plan.snapshot else None,
-            image=plan.image_on(host) or None,
+            image=self._image or None,
             limits=plan.limits,
             whole_host=plan.whole_host,
             env=tuple(plan.env),

@@ -14,6 +14,7 @@ from kernelext.errors import (
     DiskFull,
     EngineError,
     HistoryError,
+    ImageBuildError,
     ImageNotFound,
     KernelExtError,
     RunError,
@@ -152,7 +153,9 @@ class HostWorker(threading.Thread):
             return
         generation = self._link.generation
         plan, encoder = self._plan, self._desk.encoder
-        sender = Sender(plan, self._link, encoder, self._check, self._note_submission)
+        sender = Sender(
+            plan, self._link, encoder, self._check, self._note_submission, self._say_building
+        )
         sender.submit(self._folds, 1, self._say_sending)
         for note in sender.notes:
             self._say("note", note)
@@ -168,6 +171,9 @@ class HostWorker(threading.Thread):
                 self._link.kill(self._id(fold), EndCause.USER_INTERRUPT)
             except DaemonError as exc:
                 self._end_unknown(fold, exc)
+
+    def _say_building(self, step: str) -> None:
+        self._say("image:", step)
 
     def _say_sending(self, size_bytes: int) -> None:
         self._say("sending", f"{size_bytes / 1e6:.1f} MB")
@@ -319,6 +325,6 @@ class HostWorker(threading.Thread):
 
 def _refusal(error: KernelExtError) -> EndCause:
     """Name the cause of a run that was refused before it started."""
-    if isinstance(error, ImageNotFound):
+    if isinstance(error, (ImageNotFound, ImageBuildError)):
         return EndCause.IMAGE
     return EndCause.ENGINE if isinstance(error, EngineError) else EndCause.INTERNAL

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Protocol
 
-from kernelext.verbs import cancel, doctor, fetch, gc, hosts, logs, runs, trust
+from kernelext.verbs import cancel, doctor, fetch, gc, hosts, image, logs, runs, trust
 from kernelext.verbs.context import Context
 from kernelext.verbs.parsing import Parser
 
@@ -31,6 +31,7 @@ VERBS: dict[str, Verb] = {
     "fetch": fetch,
     "gc": gc,
     "doctor": doctor,
+    "image": image,
     "trust": trust,
 }
 

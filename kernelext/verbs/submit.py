@@ -20,6 +20,7 @@ from kernelext.hosts.config import Settings
 from kernelext.runs import Run, RunPlan, new_run_id
 from kernelext.verbs.celloptions import CellOptions
 from kernelext.verbs.context import Context
+from kernelext.verbs.environments import environment_of
 from kernelext.verbs.preflight import project_root, refuse_secret_values, take_project
 
 TITLE_LENGTH = 60
@@ -114,6 +115,7 @@ def plan_run(
         baseline=baseline,
         image=options.image,
         project_image=settings.image,
+        environment=environment_of(context),
         limits=options.limits,
         env=_env(context, options, settings),
         folder=_folder(context),

@@ -1,0 +1,93 @@
+"""The build container's command line: ``... builder FOLDER``, which holds ``job.json``.
+
+::
+
+    job.json        {"pieces": [{"wheel": FILE, "name": DISTRIBUTION, "out": FILE}]}
+    wheels/FILE     what to install
+    pieces/FILE     what it installs
+
+Each piece that is done is said on a line of its own: ``{"made": DISTRIBUTION}``; what cannot be
+made ends the container with ``{"error": SENTENCE}``.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import multiprocessing
+import os
+import re
+import site
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+from kernelext.builder.piece import write_piece
+
+DISTRO_PREFIX = "/usr"  # whose own packages are the distribution's
+
+
+def main(argv: list[str]) -> int:
+    """Make all pieces, the largest first, each in a process of its own; the exit code.
+
+    What is interned in a process changes the byte code that it writes: so none makes two.
+    """
+    folder = Path(argv[0])
+    jobs = json.loads((folder / "job.json").read_text())["pieces"]
+    jobs.sort(key=lambda job: -(folder / "wheels" / job["wheel"]).stat().st_size)
+    workers = min(len(jobs), os.cpu_count() or 1)
+    with multiprocessing.get_context("fork").Pool(workers, maxtasksperchild=1) as pool:
+        each = pool.imap_unordered(_make, [(folder, job) for job in jobs], chunksize=1)
+        for name, problem in each:
+            if problem:
+                _say({"error": f"{name} cannot be installed: {problem}"})
+                return 1
+            _say({"made": name})
+    return 0
+
+
+def _make(asked: tuple[Path, dict[str, str]]) -> tuple[str, str]:
+    folder, job = asked
+    wheel, target = folder / "wheels" / job["wheel"], folder / "pieces" / job["out"]
+    schemes = _schemes(job["name"])
+    try:
+        write_piece(wheel, target, schemes, _installed(job["name"], schemes["purelib"]))
+    except (ValueError, KeyError, zipfile.BadZipFile, OSError) as exc:
+        return job["name"], str(exc) or type(exc).__name__
+    return job["name"], ""
+
+
+def _schemes(name: str) -> dict[str, str]:
+    """Return where this image's Python looks for what is installed beside the distribution's.
+
+    `sysconfig` does not know where Debian's older Pythons look; `site` does.
+    """
+    packages = site.getsitepackages()[0]
+    prefix = "/usr/local" if sys.prefix == DISTRO_PREFIX else sys.prefix
+    return {
+        "purelib": packages,
+        "platlib": packages,
+        "scripts": f"{prefix}/bin",
+        "headers": f"{sysconfig.get_path('include')}/{name}",
+        "data": prefix,
+    }
+
+
+def _installed(name: str, folder: str) -> list[str]:
+    """List the files and folders of what `folder` has of a distribution."""
+    found: list[str] = []
+    for each in importlib.metadata.distributions(path=[folder]):
+        if _normal(each.metadata["Name"] or "") == _normal(name):
+            found += [os.path.normpath(str(each.locate_file(file))) for file in each.files or ()]
+            found += {str(Path(path).parent) for path in found if ".dist-info/" in path}
+    return found
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _say(line: dict[str, str]) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,231 @@
+"""Builds images in a Docker engine without its builder: layers of our own, loaded by their digests.
+
+What `docker build` and `docker commit` make has the time of its making in it. Here the
+configuration and every layer depend on the recipe alone, and so does the image's digest
+(format: "Docker Image Specification v1.2", as `docker load` reads it).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tarfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kernelext.daemon.docker_api import DockerAPI, DockerError
+from kernelext.daemon.engine import Say
+from kernelext.daemon.layers import BLOCK_BYTES, Layer, LayerTar, layers_of
+from kernelext.errors import DiskFull, EngineError, ImageNotFound
+from kernelext.recipe import REPOSITORY, Recipe, Wheel
+
+CREATED = "1980-01-01T00:00:00Z"
+FULL_WORDS = "no space left on device"
+
+
+class DockerImages:
+    """The images of one engine.
+
+    Parameters
+    ----------
+    api : DockerAPI
+    folder : Path
+        For pieces, and which layer has which digest; the same on the host as here.
+    configure : callable
+        Returns the configuration of the container that makes pieces, of an image and a folder.
+    """
+
+    def __init__(
+        self,
+        api: DockerAPI,
+        folder: Path,
+        configure: Callable[[str, Path], dict[str, Any]],
+    ) -> None:
+        self._api = api
+        self._pieces = folder / "pieces"
+        self._known_path = folder / "layers.json"
+        self._configure = configure
+
+    def build(
+        self, recipe: Recipe, folder: Path, fetch: Callable[[Wheel, Path], None], say: Say
+    ) -> str:
+        """Build an image, unless it is there; see `Engine.build_image`."""
+        base = self._base(recipe)
+        layers = layers_of(recipe)
+        known = self._known()
+        stacked = self._stacked()
+        below = tuple(base["RootFS"]["Layers"])
+        absent = []
+        for layer in layers:
+            below = (*below, known.get(layer.name, ""))
+            if below not in stacked:
+                absent.append(layer)
+        self._make_pieces(recipe, absent, folder, fetch, say)
+        tars = {layer.name: LayerTar(layer, self._pieces) for layer in absent}
+        known.update({name: tar.diff_id() for name, tar in tars.items()})
+        self._remember(known)
+        say({"loading": sum(tar.size_bytes for tar in tars.values())})
+        diff_ids = [*base["RootFS"]["Layers"], *(known[layer.name] for layer in layers)]
+        config = _config(base, diff_ids)
+        self._load(recipe.tag, config, diff_ids, {known[name]: tar for name, tar in tars.items()})
+        for layer in absent:
+            if len(layer.wheels) == 1:  # a large one, which the engine has now
+                for piece in layer.pieces:
+                    (self._pieces / piece).unlink(missing_ok=True)
+        return f"sha256:{hashlib.sha256(config).hexdigest()}"
+
+    def _base(self, recipe: Recipe) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = self._api.call("GET", f"/images/{recipe.base_digest}/json")
+        except DockerError as exc:
+            if exc.status != 404:
+                raise
+            raise ImageNotFound(f"the base image {recipe.base} is not on the host") from exc
+        return found
+
+    def _known(self) -> dict[str, str]:
+        """Return the digests of layers by their names."""
+        with contextlib.suppress(OSError, ValueError):
+            found = json.loads(self._known_path.read_text())
+            if isinstance(found, dict):
+                return found
+        return {}
+
+    def _remember(self, known: Mapping[str, str]) -> None:
+        partial = self._known_path.with_suffix(".new")
+        partial.write_text(json.dumps(known))
+        partial.replace(self._known_path)
+
+    def _stacked(self) -> set[tuple[str, ...]]:
+        """Return the stacks of layers that the engine has of images like ours."""
+        filters = json.dumps({"reference": [REPOSITORY]})
+        stacks: set[tuple[str, ...]] = set()
+        for each in self._api.call("GET", "/images/json", filters=filters):
+            found = self._api.call("GET", f"/images/{each['Id']}/json")
+            layers = tuple(found["RootFS"]["Layers"])
+            stacks.update(layers[:end] for end in range(1, len(layers) + 1))
+        return stacks
+
+    # pieces
+
+    def _make_pieces(
+        self,
+        recipe: Recipe,
+        layers: Sequence[Layer],
+        folder: Path,
+        fetch: Callable[[Wheel, Path], None],
+        say: Say,
+    ) -> None:
+        """Have a container of the base write the pieces that are not here."""
+        self._pieces.mkdir(mode=0o700, exist_ok=True)
+        wanted = {name: wheel for layer in layers for name, wheel in layer.pieces.items()}
+        absent = {name: each for name, each in wanted.items() if not self._has(name)}
+        if not absent:
+            return
+        made_in = folder / "pieces"
+        made_in.mkdir()
+        made_in.chmod(0o777)  # the container's user is nobody here; its parent lists for nobody
+        (folder / "wheels").mkdir()
+        jobs = []
+        for name, wheel in absent.items():
+            fetch(wheel, folder / "wheels" / wheel.file_name)
+            jobs.append({"wheel": wheel.file_name, "name": wheel.name, "out": name})
+        (folder / "job.json").write_text(json.dumps({"pieces": jobs}))
+        self._run_builder(recipe.base_digest, folder, len(jobs), say)
+        for name in absent:
+            (made_in / name).replace(self._pieces / name)
+
+    def _has(self, piece: str) -> bool:
+        """Whether a piece is here; its mtime says when it was last asked for."""
+        try:
+            os.utime(self._pieces / piece)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _run_builder(self, image: str, folder: Path, count: int, say: Say) -> None:
+        name = folder.name
+        self._api.call("POST", "/containers/create", self._configure(image, folder), name=name)
+        problem, made = "", 0
+        try:
+            self._api.call("POST", f"/containers/{name}/start")
+            for line in self._api.texts("GET", f"/containers/{name}/logs", stdout=1, follow=1):
+                told = _json_object(line)
+                if "made" in told:
+                    made += 1
+                    say({"made": told["made"], "number": made, "of": count})
+                problem = str(told.get("error") or ("" if told else line) or problem)
+            code = self._api.call("POST", f"/containers/{name}/wait")["StatusCode"]
+        finally:
+            with contextlib.suppress(DockerError):
+                self._api.call("DELETE", f"/containers/{name}", force=1, v=1)
+        if code or made < count:
+            _raise(problem or f"the build container ended with {code}")
+
+    # loading
+
+    def _load(
+        self, tag: str, config: bytes, diff_ids: Sequence[str], tars: Mapping[str, LayerTar]
+    ) -> None:
+        parts: list[tuple[str, int, Iterator[bytes]]] = []
+        names = [f"{diff_id.partition(':')[2]}.tar" for diff_id in diff_ids]
+        config_name = f"{hashlib.sha256(config).hexdigest()}.json"
+        manifest = json.dumps([{"Config": config_name, "RepoTags": [tag], "Layers": names}])
+        for name, data in ((config_name, config), ("manifest.json", manifest.encode())):
+            parts.append((name, len(data), iter([data])))
+        # The engine takes the bytes of a layer only where it has no such stack.
+        for diff_id, tar in tars.items():
+            parts.append((f"{diff_id.partition(':')[2]}.tar", tar.size_bytes, tar.read()))
+        for line in self._api.upload("/images/load", *_tar(parts), quiet=1):
+            if "error" in line:
+                _raise(f"the engine does not load the image: {line['error']}")
+
+
+def _raise(problem: str) -> None:
+    if FULL_WORDS in problem.lower():
+        raise DiskFull(f"the image does not fit on the host's disk ({problem})")
+    raise EngineError(problem)
+
+
+def _config(base: Mapping[str, Any], diff_ids: Sequence[str]) -> bytes:
+    """Write an image's configuration: the base's, with more layers."""
+    own = len(diff_ids) - len(base["RootFS"]["Layers"])
+    history = [{"created": CREATED, "created_by": "base"}] * (len(diff_ids) - own)
+    history += [{"created": CREATED, "created_by": "kernelext"}] * own
+    config = {
+        "architecture": base["Architecture"],
+        "os": base["Os"],
+        "created": CREATED,
+        "config": {key: value for key, value in (base["Config"] or {}).items() if value},
+        "rootfs": {"type": "layers", "diff_ids": list(diff_ids)},
+        "history": history,
+    }
+    return json.dumps(config, sort_keys=True).encode()
+
+
+def _tar(parts: Sequence[tuple[str, int, Iterator[bytes]]]) -> tuple[int, Iterator[bytes]]:
+    """Return the size of a tar and its bytes, without holding them."""
+    padded = [-(-size // BLOCK_BYTES) * BLOCK_BYTES for _, size, _ in parts]
+    total = sum(BLOCK_BYTES + size for size in padded) + 2 * BLOCK_BYTES
+
+    def read() -> Iterator[bytes]:
+        for (name, size, data), whole in zip(parts, padded, strict=True):
+            member = tarfile.TarInfo(name)
+            member.size = size
+            yield member.tobuf(tarfile.GNU_FORMAT)
+            yield from data
+            yield bytes(whole - size)
+        yield bytes(2 * BLOCK_BYTES)
+
+    return total, read()
+
+
+def _json_object(line: str) -> dict[str, Any]:
+    with contextlib.suppress(ValueError):
+        found = json.loads(line)
+        if isinstance(found, dict):
+            return found
+    return {}

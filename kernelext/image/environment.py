@@ -1,0 +1,212 @@
+"""A project's environment: what it wants, as an image on whatever host a cell goes to."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from kernelext.errors import DaemonError, ImageNotFound
+from kernelext.hosts.config import HostConfig
+from kernelext.image.resolving import Pin, resolve
+from kernelext.image.target import Target
+from kernelext.image.wanted import Wanted, project_key
+from kernelext.image.wheelhouse import Wheelhouse
+from kernelext.link import HostLink
+from kernelext.models import CHUNK_BYTES, Chunk, ImageFacts
+from kernelext.recipe import Recipe
+
+LOOK_S = 0.1
+SENDING_TRIES = 3
+
+Say = Callable[[str], None]
+
+
+class Environment:
+    """Builds a project's image where it is not yet, and knows where it is.
+
+    Parameters
+    ----------
+    project : Path
+    wanted : Wanted
+    base : str or None
+        The base image; None takes each host's own.
+    home : Path
+        The user's data folder.
+    environ : mapping of str to str
+    """
+
+    def __init__(
+        self,
+        project: Path,
+        wanted: Wanted,
+        base: str | None,
+        home: Path,
+        environ: Mapping[str, str],
+    ) -> None:
+        self.wanted = wanted
+        self._project = project
+        self._base = base
+        self._environ = environ
+        self._notes = home / "images" / f"{project_key(project)}.json"
+        self._wheels = Wheelhouse(home / "wheels")
+        self._lock = threading.Lock()
+
+    def base_on(self, host: HostConfig) -> str:
+        """Return the base image on a host; empty is the host's default."""
+        return self._base or host.image or ""
+
+    def ready(self, link: HostLink, say: Say, check: Callable[[], None]) -> str:
+        """Have the image on a host, and return what it is called there.
+
+        Nothing is asked of a host that is known to have it, beyond what any image is asked.
+
+        Parameters
+        ----------
+        link : HostLink
+            Connected.
+        say : callable
+            Told what is being done, a few words each time.
+        check : callable
+            Raises when the user wants it to stop.
+
+        Raises
+        ------
+        ImageBuildError
+            It cannot be resolved or fetched.
+        EngineError, DiskFull, ImageNotFound
+            The host cannot build it.
+        """
+        tag = self._noted_tag(link.host)
+        if tag:
+            with contextlib.suppress(ImageNotFound):  # somebody has removed it
+                link.image(tag)
+                return tag
+        return self.build(link, say, check).tag
+
+    def build(self, link: HostLink, say: Say, check: Callable[[], None]) -> Recipe:
+        """Build the image on a host, unless it is there; see `ready`."""
+        base = self.base_on(link.host)
+        facts = link.image(base)
+        with self._lock:
+            pins = self._pins(Target.of(facts, base), say)
+            recipe = self._recipe(base, facts, pins, say, check)
+        self._build_there(link, recipe, say, check)
+        with self._lock:
+            notes = self._read_notes()
+            hosts = notes.setdefault("hosts", {})
+            hosts[link.host.name] = {"base": base, "tag": recipe.tag}
+            self._write_notes(notes)
+        return recipe
+
+    # what is known
+
+    def _noted_tag(self, host: HostConfig) -> str:
+        noted = self._read_notes().get("hosts", {}).get(host.name, {})
+        return str(noted.get("tag", "")) if noted.get("base") == self.base_on(host) else ""
+
+    def _read_notes(self) -> dict[str, Any]:
+        """Return what is known of this very environment; an earlier one's is of no use."""
+        with contextlib.suppress(OSError, ValueError):
+            found = json.loads(self._notes.read_text())
+            if isinstance(found, dict) and found.get("wanted") == self.wanted.digest:
+                return found
+        return {"wanted": self.wanted.digest, "project": str(self._project)}
+
+    def _write_notes(self, notes: Mapping[str, Any]) -> None:
+        self._notes.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._notes.with_suffix(f".{os.getpid()}.new")
+        partial.write_text(json.dumps(notes))
+        partial.replace(self._notes)
+
+    # from what is wanted to wheels
+
+    def _pins(self, target: Target, say: Say) -> list[Pin]:
+        notes = self._read_notes()
+        locks = notes.setdefault("locks", {})
+        if target.key not in locks:
+            say(f"resolving {self.wanted.source} for Python {target.python}")
+            found = resolve(self.wanted, target, self._project, self._environ)
+            locks[target.key] = [asdict(pin) for pin in found]
+            self._write_notes(notes)
+        return [Pin.from_json(pin) for pin in locks[target.key]]
+
+    def _recipe(
+        self,
+        base: str,
+        facts: ImageFacts,
+        pins: list[Pin],
+        say: Say,
+        check: Callable[[], None],
+    ) -> Recipe:
+        there = {_normal(name): version for name, version in facts.packages.items()}
+        absent = [pin for pin in pins if there.get(_normal(pin.name)) != pin.version]
+        wheels = self._wheels.fetch(absent, say, check)
+        return Recipe(base, facts.digest, tuple(sorted(wheels, key=lambda each: each.name)))
+
+    # on the host
+
+    def _build_there(
+        self, link: HostLink, recipe: Recipe, say: Say, check: Callable[[], None]
+    ) -> None:
+        for _ in range(SENDING_TRIES):
+            missing, progress, digest = link.build(recipe)
+            if missing:
+                self._send(link, recipe, missing, say, check)
+                continue
+            while not digest:
+                say(_told(progress))
+                check()
+                time.sleep(LOOK_S)
+                _, progress, digest = link.build(recipe)
+            return
+        raise DaemonError(f"{link.host.name} does not keep what it is sent")
+
+    def _send(
+        self,
+        link: HostLink,
+        recipe: Recipe,
+        missing: list[str],
+        say: Say,
+        check: Callable[[], None],
+    ) -> None:
+        places = self._places(recipe)
+        size = sum(places[digest][2].size_bytes for digest in missing)
+        say(f"sending {size / 1e6:.1f} MB of wheels")
+
+        def read() -> Iterator[tuple[str, bytes]]:
+            for digest in missing:
+                check()
+                path, offset, chunk = places[digest]
+                with path.open("rb") as file:
+                    file.seek(offset)
+                    yield digest, file.read(chunk.size_bytes)
+
+        link.put(read())
+
+    def _places(self, recipe: Recipe) -> dict[str, tuple[Path, int, Chunk]]:
+        paths = {path.name: path for path in self._wheels.all()}
+        return {
+            chunk.digest: (paths[wheel.file_name], number * CHUNK_BYTES, chunk)
+            for wheel in recipe.wheels
+            for number, chunk in enumerate(wheel.chunks)
+        }
+
+
+def _told(progress: Mapping[str, Any]) -> str:
+    if "made" in progress:
+        return f"installing {progress['made']} ({progress['number']} of {progress['of']})"
+    if "loading" in progress:
+        return f"loading {progress['loading'] / 1e6:.0f} MB into the engine"
+    return "installing"
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

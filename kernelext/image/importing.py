@@ -1,0 +1,190 @@
+"""From what a notebook and its project import to distributions, in the versions installed here."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from kernelext.image.wanted import Wanted
+
+# What values travel by in their better forms (DESIGN 5), beside the library that they are of.
+COMPANIONS = {
+    "numpy": ("blosc2",),
+    "pandas": ("pyarrow",),
+    "polars": ("pyarrow",),
+    "scipy": ("tables",),
+}
+ALWAYS = ("ipython",)  # for magics, displays and tracebacks as they are here
+OWN = ("kernelext",)
+
+
+@dataclass(frozen=True)
+class Imports:
+    """What was found.
+
+    Attributes
+    ----------
+    wanted : Wanted
+    unknown : tuple of str
+        Modules that are imported somewhere and not installed here.
+    """
+
+    wanted: Wanted
+    unknown: tuple[str, ...]
+
+
+def imports_of_project(project: Path, files: Iterable[str]) -> set[str]:
+    """Return the top-level modules that a project's programs and notebooks import.
+
+    Parameters
+    ----------
+    project : Path
+    files : iterable of str
+        Its files, relative to it.
+    """
+    paths = [Path(file) for file in files]
+    own = {path.parts[0].removesuffix(".py") for path in paths if path.suffix == ".py"}
+    own |= {path.stem for path in paths if path.suffix == ".py"}
+    found: set[str] = set()
+    for path in paths:
+        if path.suffix == ".py":
+            found |= _imported(_text(project / path))
+        elif path.suffix == ".ipynb":
+            for cell in _cells(project / path):
+                found |= _imported(cell)
+    return found - own
+
+
+def environment_of(modules: Iterable[str]) -> Imports:
+    """Name the distributions behind modules, as they are installed here.
+
+    All that is installed here limits what they need besides, so that it comes in the same
+    versions where the image's Python has them.
+    """
+    versions = _installed()
+    distributions = importlib.metadata.packages_distributions()
+    names: set[str] = set()
+    unknown: set[str] = set()
+    for module in set(modules) - sys.stdlib_module_names - {"__main__"}:
+        found = {_normal(name) for name in distributions.get(module, ())} - set(OWN)
+        names |= found
+        if not found and module not in OWN:
+            unknown.add(module)
+    names |= {name for name in ALWAYS if name in versions}
+    needed = _closure(names)
+    names |= {
+        name
+        for library, companions in COMPANIONS.items()
+        if library in needed
+        for name in companions
+        if name in versions
+    }
+    local = {name: folder for name in names if (folder := _folder(name))}
+    requirements = sorted(f"{name}=={versions[name]}" for name in names - local.keys())
+    requirements += sorted(line for name in local for line in _needs(name))
+    limits = [f"{name}=={version}" for name, version in versions.items() if not _folder(name)]
+    wanted = Wanted(
+        "what the project imports",
+        tuple(requirements),
+        tuple(sorted(limits)),
+        tuple(sorted(local.values())),
+    )
+    return Imports(wanted, tuple(sorted(unknown)))
+
+
+def distribution_of(module: str) -> str:
+    """Return ``NAME==VERSION`` of what a module is installed by here, or an empty text."""
+    names = importlib.metadata.packages_distributions().get(module, ())
+    return f"{names[0]} {importlib.metadata.version(names[0])}" if names else ""
+
+
+def _installed() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for each in importlib.metadata.distributions():
+        name = each.metadata["Name"]
+        if name and each.version:
+            found.setdefault(_normal(name), each.version)
+    return found
+
+
+def _closure(names: Iterable[str]) -> set[str]:
+    """Return what distributions need of what is installed here, themselves included."""
+    found: set[str] = set()
+    todo = list(names)
+    while todo:
+        name = todo.pop()
+        if name in found:
+            continue
+        found.add(name)
+        matches = (re.match(r"[A-Za-z0-9._-]+", line) for line in _needs(name))
+        todo += [_normal(match.group()) for match in matches if match]
+    return found
+
+
+def _needs(name: str) -> list[str]:
+    """Return what a distribution needs without extras, as its metadata says it."""
+    try:
+        lines = importlib.metadata.requires(name) or []
+    except importlib.metadata.PackageNotFoundError:
+        return []
+    return [line for line in lines if "extra ==" not in line]
+
+
+def _folder(name: str) -> str:
+    """Return the folder of a distribution that is installed from one (PEP 610)."""
+    try:
+        text = importlib.metadata.distribution(name).read_text("direct_url.json")
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+    if not text:
+        return ""
+    url = json.loads(text)
+    is_folder = "dir_info" in url and urlsplit(url["url"]).scheme == "file"
+    return unquote(urlsplit(url["url"]).path) if is_folder else ""
+
+
+def _imported(code: str) -> set[str]:
+    """Return the top-level modules that code imports, wherever in it."""
+    try:
+        tree = ast.parse(code)
+    except (SyntaxError, ValueError):
+        return set()
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def _cells(notebook: Path) -> Iterator[str]:
+    """Yield the code of a notebook's cells, without lines that are IPython's."""
+    try:
+        cells = json.loads(_text(notebook)).get("cells", ())
+    except (ValueError, AttributeError):
+        return
+    for cell in cells:
+        if isinstance(cell, Mapping) and cell.get("cell_type") == "code":
+            source = cell.get("source", "")
+            text = source if isinstance(source, str) else "".join(source)
+            lines = text.splitlines()
+            yield "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

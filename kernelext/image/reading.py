@@ -1,0 +1,109 @@
+"""Reads what a file of the project wants: requirements, a project's metadata, a lock."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+
+from kernelext.errors import ImageBuildError
+from kernelext.image.resolving import run_uv
+from kernelext.image.wanted import Wanted
+
+INCLUDE = re.compile(r"(-r|--requirement|-c|--constraint)[ =]\s*(\S+)")
+EDITABLE = re.compile(r"(-e|--editable)[ =]\s*(\S+)")
+DEEPEST = 10
+SOURCES = ("requirements.txt", "pyproject.toml", "uv.lock", "imports")
+
+
+def read_source(project: Path, source: str) -> Wanted:
+    """Read a file that ``[image]`` names.
+
+    Parameters
+    ----------
+    project : Path
+    source : str
+        Its path, relative to the project.
+
+    Raises
+    ------
+    ImageBuildError
+        It is not there, or of no kind that is known.
+    """
+    path = project / source
+    if not path.exists():
+        raise ImageBuildError(
+            f"[image] takes its packages from {source}, which is not there; write it, or name"
+            f" another file ({', '.join(SOURCES)})"
+        )
+    if path.name == "uv.lock":
+        return _read_lock(path, source)
+    if path.name == "pyproject.toml":
+        lock = path.with_name("uv.lock")
+        return _read_lock(lock, source) if lock.exists() else _read_pyproject(path, source)
+    if path.suffix in (".txt", ".in"):
+        return _read_requirements(path, source)
+    raise ImageBuildError(
+        f"[image] names {source}, which is none of {', '.join(SOURCES)}: write one of these"
+    )
+
+
+def _read_requirements(path: Path, source: str) -> Wanted:
+    requirements: list[str] = []
+    constraints: list[str] = []
+    local: list[str] = []
+    _follow(path, requirements, constraints, local, DEEPEST)
+    return Wanted(source, tuple(requirements), tuple(constraints), tuple(local))
+
+
+def _follow(
+    path: Path, requirements: list[str], constraints: list[str], local: list[str], depth: int
+) -> None:
+    """Gather a requirements file's lines, those of the files that it includes in their place."""
+    if not depth:
+        raise ImageBuildError(f"{path.name} is included by itself, or too deep")
+    for line in _lines(path):
+        included, editable = INCLUDE.match(line), EDITABLE.match(line)
+        if included:
+            is_limit = included[1] in ("-c", "--constraint")
+            into = constraints if is_limit else requirements
+            _follow(path.parent / included[2], into, constraints, local, depth - 1)
+        elif editable or line.startswith((".", "/")):
+            folder = editable[2] if editable else line.partition(";")[0].strip()
+            local.append(str((path.parent / folder).resolve()))
+        else:
+            requirements.append(line)
+
+
+def _lines(path: Path) -> list[str]:
+    """Return a requirements file's lines: continued ones joined, without comments."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ImageBuildError(f"{path.name} cannot be read: {exc}") from exc
+    joined = re.sub(r"\\\r?\n", " ", text)
+    lines = (re.sub(r"(^|\s)#.*$", "", line).strip() for line in joined.splitlines())
+    return [line for line in lines if line]
+
+
+def _read_pyproject(path: Path, source: str) -> Wanted:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise ImageBuildError(f"{source} cannot be read: {exc}") from exc
+    needs = table.get("project", {}).get("dependencies")
+    if not isinstance(needs, list):
+        raise ImageBuildError(f"{source} has no [project] with `dependencies`; write them there")
+    return Wanted(source, tuple(str(need) for need in needs))
+
+
+def _read_lock(path: Path, source: str) -> Wanted:
+    """Read a lock of uv's: its versions are exact, the project itself is not a package."""
+    words = ["export", "--frozen", "--no-emit-project", "--no-hashes", "--no-header", "--quiet"]
+    problem = f"{source} cannot be read"
+    text = run_uv([*words, "--no-annotate"], path.parent, os.environ, problem)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    local = [line for line in lines if line.startswith((".", "-e "))]
+    folders = [str((path.parent / line.removeprefix("-e ").strip()).resolve()) for line in local]
+    return Wanted(source, tuple(line for line in lines if line not in local), (), tuple(folders))

@@ -1,0 +1,144 @@
+"""From requirements to wheels with addresses and digests, by uv: nothing is installed here."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import uv
+
+from kernelext.errors import ImageBuildError
+from kernelext.image.target import Target
+from kernelext.image.wanted import Wanted
+
+TIMEOUT_S = 600.0
+SAID_LINES = 20
+DRAWING = " \t\u2502\u251c\u2570\u2500\u25b6\xd7"  # of uv's errors
+PIP_INDEXES = {"PIP_INDEX_URL": "--default-index", "PIP_EXTRA_INDEX_URL": "--index"}
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One distribution of an environment, in the version and the file chosen.
+
+    Attributes
+    ----------
+    name, version, file_name : str
+    url : str
+    sha256 : str
+        Of the file.
+    """
+
+    name: str
+    version: str
+    file_name: str
+    url: str
+    sha256: str
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Pin:
+        """Read the JSON form."""
+        return cls(**{key: str(data[key]) for key in cls.__dataclass_fields__})
+
+
+def resolve(
+    wanted: Wanted, target: Target, folder: Path, environ: Mapping[str, str]
+) -> tuple[Pin, ...]:
+    """Choose a wheel of everything that is needed (uv; format: PEP 751, pylock.toml).
+
+    Parameters
+    ----------
+    wanted : Wanted
+    target : Target
+    folder : Path
+        The project's, whose settings of uv hold.
+    environ : mapping of str to str
+
+    Raises
+    ------
+    ImageBuildError
+        There is no solution, or no wheel for this Python and platform.
+    """
+    if not wanted.requirements:
+        return ()
+    with tempfile.TemporaryDirectory(prefix="kernelext-") as scratch:
+        asked, limits = Path(scratch, "requirements.in"), Path(scratch, "constraints.txt")
+        asked.write_text("\n".join(wanted.requirements), encoding="utf-8")
+        limits.write_text("\n".join(wanted.constraints), encoding="utf-8")
+        words = ["pip", "compile", str(asked), "--constraints", str(limits), "--quiet"]
+        words += ["--python-version", target.python, "--python-platform", target.platform]
+        words += ["--only-binary", ":all:", "--no-python-downloads"]
+        words += ["--format", "pylock.toml", *_indexes(environ)]
+        what = f"{wanted.source} for Python {target.python}"
+        lock = run_uv(words, folder, environ, f"{what} cannot be resolved")
+    return tuple(_pin(package, target) for package in tomllib.loads(lock).get("packages", ()))
+
+
+def run_uv(words: Sequence[str], folder: Path, environ: Mapping[str, str], problem: str) -> str:
+    """Run uv and return what it prints.
+
+    Parameters
+    ----------
+    words : sequence of str
+    folder : Path
+        Where it runs: its settings are looked for there.
+    environ : mapping of str to str
+    problem : str
+        What an error begins with.
+
+    Raises
+    ------
+    ImageBuildError
+        It says why not, in its last lines.
+    """
+    done = subprocess.run(
+        [uv.find_uv_bin(), *words],
+        cwd=folder,
+        env=dict(environ),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    if done.returncode:
+        raise ImageBuildError(f"{problem}: {_reason(done.stderr)}")
+    return done.stdout
+
+
+def _reason(said: str) -> str:
+    """Return what uv says, without its drawing, as one line."""
+    lines = [line.strip(DRAWING) for line in said.splitlines()]
+    told = [line for line in lines if line and not line.startswith(("warning:", "hint:"))]
+    return " ".join(told[-SAID_LINES:]) or "uv does not say why"
+
+
+def _indexes(environ: Mapping[str, str]) -> list[str]:
+    """Return where pip has been told to look, for uv, which does not read pip's settings."""
+    if any(name.startswith("UV_") and "INDEX" in name for name in environ):
+        return []
+    words: list[str] = []
+    for name, option in PIP_INDEXES.items():
+        for address in environ.get(name, "").split():
+            words += [option, address]
+    return words
+
+
+def _pin(package: Mapping[str, Any], target: Target) -> Pin:
+    name, version = str(package["name"]), str(package.get("version", ""))
+    wheels = package.get("wheels", ())
+    if not wheels:
+        raise ImageBuildError(
+            f"{name} {version} has no wheel for Python {target.python} on {target.platform};"
+            " choose another version, or another base"
+        )
+    found = wheels[0]
+    url = str(found["url"])
+    file_name = str(found.get("name") or unquote(urlsplit(url).path.rpartition("/")[2]))
+    return Pin(name, version, file_name, url, str(found["hashes"]["sha256"]))

@@ -1,0 +1,57 @@
+"""For what kind of Python wheels are chosen: the base image's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kernelext.errors import ImageBuildError
+from kernelext.models import ImageFacts
+
+MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
+OLDEST_LIBC = 17
+NEWEST_LIBC = 40  # of the platforms that uv knows
+
+
+@dataclass(frozen=True)
+class Target:
+    """A Python, and the platform under it.
+
+    Attributes
+    ----------
+    python : str
+        Major and minor version.
+    platform : str
+        As uv calls it: ``x86_64-manylinux_2_36``.
+    """
+
+    python: str
+    platform: str
+
+    @property
+    def key(self) -> str:
+        """One word for both."""
+        return f"{self.python}-{self.platform}"
+
+    @classmethod
+    def of(cls, facts: ImageFacts, image: str) -> Target:
+        """Return an image's.
+
+        Raises
+        ------
+        ImageBuildError
+            No wheels are made for it.
+        """
+        machine = MACHINES.get(facts.machine.lower())
+        if machine is None:
+            raise ImageBuildError(
+                f"the image {image or 'of the host'} is for {facts.machine or 'another machine'},"
+                " for which few wheels are made; name another base"
+            )
+        if not facts.libc:
+            raise ImageBuildError(
+                f"the image {image or 'of the host'} has no GNU C library (is it Alpine's?), for"
+                " which wheels are made; name another base, such as python:3.11-slim"
+            )
+        minor = min(max(int(facts.libc.split(".")[1]), OLDEST_LIBC), NEWEST_LIBC)
+        python = ".".join(facts.python.split(".")[:2])
+        return cls(python, f"{machine}-manylinux_2_{minor}")

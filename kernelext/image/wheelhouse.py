@@ -1,0 +1,126 @@
+"""The wheels that this machine has fetched, by their digests."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import requests
+
+from kernelext.bundle import file_chunks
+from kernelext.errors import ImageBuildError
+from kernelext.image.resolving import Pin
+from kernelext.recipe import Wheel
+
+AT_ONCE = 8
+PIECE_BYTES = 256 * 1024
+TRIES = 4
+TIMEOUT_S = 30.0
+PAUSE_S = 0.5
+LOOK_S = 0.1
+
+
+class Wheelhouse:
+    """A folder of wheels: ``DIGEST/FILE``.
+
+    Parameters
+    ----------
+    folder : Path
+        Made when first needed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def path(self, pin: Pin) -> Path:
+        """Return where a wheel lies or would lie."""
+        return self._folder / pin.sha256 / pin.file_name
+
+    def all(self) -> list[Path]:
+        """Return all wheels that are here."""
+        return list(self._folder.glob("*/*.whl"))
+
+    def fetch(
+        self,
+        pins: Iterable[Pin],
+        say: Callable[[str], None],
+        check: Callable[[], None] = lambda: None,
+    ) -> list[Wheel]:
+        """Bring wheels here, several at once, and say what they are.
+
+        Parameters
+        ----------
+        pins : iterable of Pin
+        say : callable
+            Told what is being fetched.
+        check : callable
+            Raises when the user wants it to stop.
+
+        Raises
+        ------
+        ImageBuildError
+            One cannot be fetched, also when asked again, or is not what was resolved.
+        """
+        pins = list(pins)
+        absent = [pin for pin in pins if not self.path(pin).exists()]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            jobs = {pin: pool.submit(self._fetch, pin) for pin in absent}
+            try:
+                for count, (pin, job) in enumerate(jobs.items(), 1):
+                    say(f"fetching {pin.name} {pin.version} ({count} of {len(jobs)})")
+                    while wait([job], LOOK_S).not_done:
+                        check()
+                    job.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return [
+            Wheel(pin.name, pin.version, pin.file_name, file_chunks(str(self.path(pin))))
+            for pin in pins
+        ]
+
+    def _fetch(self, pin: Pin) -> None:
+        target = self.path(pin)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f"{secrets.token_hex(4)}.new")
+        problem = ""
+        try:
+            for attempt in range(TRIES):
+                time.sleep(PAUSE_S * attempt)
+                try:
+                    found = _copy(pin, partial)
+                except (requests.RequestException, OSError) as exc:
+                    problem = str(exc)
+                    continue
+                if found == pin.sha256:
+                    partial.replace(target)
+                    return
+                problem = "what arrives is not what was resolved"
+        finally:
+            partial.unlink(missing_ok=True)
+        raise ImageBuildError(
+            f"{pin.name} {pin.version} cannot be fetched ({problem[:200]}); build again when the"
+            " package index can be reached: what has come is kept"
+        )
+
+
+def _copy(pin: Pin, target: Path) -> str:
+    """Copy a wheel from its address; its SHA-256."""
+    digest = hashlib.sha256()
+    with target.open("wb") as out:
+        if urlsplit(pin.url).scheme == "file":
+            data = Path(unquote(urlsplit(pin.url).path)).read_bytes()
+            digest.update(data)
+            out.write(data)
+            return digest.hexdigest()
+        with requests.get(pin.url, stream=True, timeout=TIMEOUT_S) as answer:
+            answer.raise_for_status()
+            for piece in answer.iter_content(PIECE_BYTES):
+                digest.update(piece)
+                out.write(piece)
+    return digest.hexdigest()
