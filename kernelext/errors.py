@@ -249,7 +249,7 @@ class RemoteCellError(RunError):
         return self.evalue
 
     def _render_traceback_(self) -> list[str]:
-        return list(self.traceback)
+        return [*self.traceback, *getattr(self, "__notes__", ())]
 
 
 def remote_cell_error(

@@ -75,13 +75,20 @@ def _schemes(name: str) -> dict[str, str]:
 
 
 def _installed(name: str, folder: str) -> list[str]:
-    """List the files and folders of what `folder` has of a distribution."""
-    found: list[str] = []
+    """List the files of what `folder` has of a distribution, and the folders that are its alone."""
+    found: set[str] = set()
     for each in importlib.metadata.distributions(path=[folder]):
         if _normal(each.metadata["Name"] or "") == _normal(name):
-            found += [os.path.normpath(str(each.locate_file(file))) for file in each.files or ()]
-            found += {str(Path(path).parent) for path in found if ".dist-info/" in path}
-    return found
+            found.update(os.path.normpath(str(each.locate_file(file))) for file in each.files or ())
+    parents = {parent for path in found for parent in Path(path).parents}
+    inside = {parent for parent in parents if Path(folder) in parent.parents}
+    return [*found, *(str(parent) for parent in inside if _holds_only(parent, found))]
+
+
+def _holds_only(folder: Path, files: set[str]) -> bool:
+    """Whether a folder has nothing but some files and their byte code."""
+    there = (path for path in folder.rglob("*") if not path.is_dir() and path.suffix != ".pyc")
+    return all(str(path) in files for path in there)
 
 
 def _normal(name: str) -> str:

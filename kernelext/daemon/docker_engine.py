@@ -111,7 +111,10 @@ class DockerEngine:
             if exc.status != 404:
                 raise
         if image.startswith(f"{REPOSITORY}:"):
-            raise ImageNotFound(f"the image {image} is not on the host; `image build` makes it")
+            raise ImageNotFound(
+                f"the project's image ({image}) is not on the host any more; run the cell again: it"
+                " is built anew"
+            )
         self._pull(image)
         return str(self._api.call("GET", f"/images/{image}/json")["Id"])
 

@@ -23,6 +23,7 @@ from kernelext.errors import DiskFull, EngineError, ImageNotFound
 from kernelext.recipe import REPOSITORY, Recipe, Wheel
 
 CREATED = "1980-01-01T00:00:00Z"
+KEPT_BYTES = 256 * 1024**2  # a smaller layer may be stacked otherwise in the next image
 FULL_WORDS = "no space left on device"
 
 
@@ -72,7 +73,7 @@ class DockerImages:
         config = _config(base, diff_ids)
         self._load(recipe.tag, config, diff_ids, {known[name]: tar for name, tar in tars.items()})
         for layer in absent:
-            if len(layer.wheels) == 1:  # a large one, which the engine has now
+            if tars[layer.name].size_bytes > KEPT_BYTES:  # the engine has it now
                 for piece in layer.pieces:
                     (self._pieces / piece).unlink(missing_ok=True)
         return f"sha256:{hashlib.sha256(config).hexdigest()}"

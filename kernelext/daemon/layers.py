@@ -12,7 +12,7 @@ from kernelext.recipe import Recipe, Wheel
 
 LARGE_BYTES = 4_000_000  # such a wheel has a layer of its own
 MAX_LARGE = 60  # of 127 that an engine stacks, the base's among them
-PIECE_FORMAT = "1"  # of what the builder writes
+PIECE_FORMAT = "2"  # of what the builder writes
 END_OF_TAR = bytes(1024)
 BLOCK_BYTES = 512
 READ_BYTES = 1024 * 1024

@@ -9,19 +9,21 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from kernelext.errors import DaemonError, ImageNotFound
 from kernelext.hosts.config import HostConfig
+from kernelext.image.importing import IMPORTED
+from kernelext.image.locals import build_wheel, fingerprint
 from kernelext.image.resolving import Pin, resolve
 from kernelext.image.target import Target
 from kernelext.image.wanted import Wanted, project_key
 from kernelext.image.wheelhouse import Wheelhouse
 from kernelext.link import HostLink
-from kernelext.models import CHUNK_BYTES, Chunk, ImageFacts
-from kernelext.recipe import Recipe
+from kernelext.models import CHUNK_BYTES, ImageFacts
+from kernelext.recipe import Recipe, Wheel
 
 LOOK_S = 0.1
 SENDING_TRIES = 3
@@ -58,6 +60,12 @@ class Environment:
         self._notes = home / "images" / f"{project_key(project)}.json"
         self._wheels = Wheelhouse(home / "wheels")
         self._lock = threading.Lock()
+        self._digest = f"{wanted.digest} {fingerprint(wanted.local)}"
+
+    @property
+    def is_written(self) -> bool:
+        """Whether a file of the project says what it holds; else it is what is imported."""
+        return self.wanted.source != IMPORTED
 
     def base_on(self, host: HostConfig) -> str:
         """Return the base image on a host; empty is the host's default."""
@@ -96,9 +104,11 @@ class Environment:
         base = self.base_on(link.host)
         facts = link.image(base)
         with self._lock:
-            pins = self._pins(Target.of(facts, base), say)
-            recipe = self._recipe(base, facts, pins, say, check)
-        self._build_there(link, recipe, say, check)
+            pins = self._absent_pins(facts, self._pins(Target.of(facts, base), say))
+            wheels = self._wheels.fetch(pins, say, check)
+        paths = {wheel: self._wheels.path(pin) for pin, wheel in zip(pins, wheels, strict=True)}
+        recipe = Recipe(base, facts.digest, tuple(sorted(wheels, key=lambda each: each.name)))
+        self._build_there(link, recipe, paths, say, check)
         with self._lock:
             notes = self._read_notes()
             hosts = notes.setdefault("hosts", {})
@@ -116,9 +126,9 @@ class Environment:
         """Return what is known of this very environment; an earlier one's is of no use."""
         with contextlib.suppress(OSError, ValueError):
             found = json.loads(self._notes.read_text())
-            if isinstance(found, dict) and found.get("wanted") == self.wanted.digest:
+            if isinstance(found, dict) and found.get("wanted") == self._digest:
                 return found
-        return {"wanted": self.wanted.digest, "project": str(self._project)}
+        return {"wanted": self._digest, "project": str(self._project)}
 
     def _write_notes(self, notes: Mapping[str, Any]) -> None:
         self._notes.parent.mkdir(parents=True, exist_ok=True)
@@ -133,33 +143,36 @@ class Environment:
         locks = notes.setdefault("locks", {})
         if target.key not in locks:
             say(f"resolving {self.wanted.source} for Python {target.python}")
-            found = resolve(self.wanted, target, self._project, self._environ)
+            built = [self._build_wheel(folder, say) for folder in self.wanted.local]
+            wanted = replace(self.wanted, requirements=(*self.wanted.requirements, *built))
+            found = resolve(wanted, target, self._project, self._environ)
             locks[target.key] = [asdict(pin) for pin in found]
             self._write_notes(notes)
         return [Pin.from_json(pin) for pin in locks[target.key]]
 
-    def _recipe(
-        self,
-        base: str,
-        facts: ImageFacts,
-        pins: list[Pin],
-        say: Say,
-        check: Callable[[], None],
-    ) -> Recipe:
+    def _build_wheel(self, folder: str, say: Say) -> str:
+        say(f"building {Path(folder).name}")
+        return build_wheel(folder, self._wheels.folder, self._environ)
+
+    def _absent_pins(self, facts: ImageFacts, pins: list[Pin]) -> list[Pin]:
+        """Leave out what the base has in the same version."""
         there = {_normal(name): version for name, version in facts.packages.items()}
-        absent = [pin for pin in pins if there.get(_normal(pin.name)) != pin.version]
-        wheels = self._wheels.fetch(absent, say, check)
-        return Recipe(base, facts.digest, tuple(sorted(wheels, key=lambda each: each.name)))
+        return [pin for pin in pins if there.get(_normal(pin.name)) != pin.version]
 
     # on the host
 
     def _build_there(
-        self, link: HostLink, recipe: Recipe, say: Say, check: Callable[[], None]
+        self,
+        link: HostLink,
+        recipe: Recipe,
+        paths: Mapping[Wheel, Path],
+        say: Say,
+        check: Callable[[], None],
     ) -> None:
         for _ in range(SENDING_TRIES):
             missing, progress, digest = link.build(recipe)
             if missing:
-                self._send(link, recipe, missing, say, check)
+                self._send(link, missing, paths, say, check)
                 continue
             while not digest:
                 say(_told(progress))
@@ -172,32 +185,27 @@ class Environment:
     def _send(
         self,
         link: HostLink,
-        recipe: Recipe,
         missing: list[str],
+        paths: Mapping[Wheel, Path],
         say: Say,
         check: Callable[[], None],
     ) -> None:
-        places = self._places(recipe)
-        size = sum(places[digest][2].size_bytes for digest in missing)
-        say(f"sending {size / 1e6:.1f} MB of wheels")
+        places = {
+            chunk.digest: (path, number * CHUNK_BYTES, chunk.size_bytes)
+            for wheel, path in paths.items()
+            for number, chunk in enumerate(wheel.chunks)
+        }
+        say(f"sending {sum(places[digest][2] for digest in missing) / 1e6:.1f} MB of wheels")
 
         def read() -> Iterator[tuple[str, bytes]]:
             for digest in missing:
                 check()
-                path, offset, chunk = places[digest]
+                path, offset, size_bytes = places[digest]
                 with path.open("rb") as file:
                     file.seek(offset)
-                    yield digest, file.read(chunk.size_bytes)
+                    yield digest, file.read(size_bytes)
 
         link.put(read())
-
-    def _places(self, recipe: Recipe) -> dict[str, tuple[Path, int, Chunk]]:
-        paths = {path.name: path for path in self._wheels.all()}
-        return {
-            chunk.digest: (paths[wheel.file_name], number * CHUNK_BYTES, chunk)
-            for wheel in recipe.wheels
-            for number, chunk in enumerate(wheel.chunks)
-        }
 
 
 def _told(progress: Mapping[str, Any]) -> str:

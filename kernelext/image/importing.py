@@ -23,6 +23,7 @@ COMPANIONS = {
 }
 ALWAYS = ("ipython",)  # for magics, displays and tracebacks as they are here
 OWN = ("kernelext",)
+IMPORTED = "what the project imports"
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,9 @@ def environment_of(modules: Iterable[str]) -> Imports:
     }
     local = {name: folder for name in names if (folder := _folder(name))}
     requirements = sorted(f"{name}=={versions[name]}" for name in names - local.keys())
-    requirements += sorted(line for name in local for line in _needs(name))
     limits = [f"{name}=={version}" for name, version in versions.items() if not _folder(name)]
     wanted = Wanted(
-        "what the project imports",
+        IMPORTED,
         tuple(requirements),
         tuple(sorted(limits)),
         tuple(sorted(local.values())),

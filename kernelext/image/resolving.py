@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tempfile
 import tomllib
@@ -77,7 +78,9 @@ def resolve(
         words += ["--format", "pylock.toml", *_indexes(environ)]
         what = f"{wanted.source} for Python {target.python}"
         lock = run_uv(words, folder, environ, f"{what} cannot be resolved")
-    return tuple(_pin(package, target) for package in tomllib.loads(lock).get("packages", ()))
+    return tuple(
+        _pin(package, target, folder) for package in tomllib.loads(lock).get("packages", ())
+    )
 
 
 def run_uv(words: Sequence[str], folder: Path, environ: Mapping[str, str], problem: str) -> str:
@@ -114,7 +117,7 @@ def run_uv(words: Sequence[str], folder: Path, environ: Mapping[str, str], probl
 
 def _reason(said: str) -> str:
     """Return what uv says, without its drawing, as one line."""
-    lines = [line.strip(DRAWING) for line in said.splitlines()]
+    lines = [re.sub(r"^(error|cause): ", "", line.strip(DRAWING)) for line in said.splitlines()]
     told = [line for line in lines if line and not line.startswith(("warning:", "hint:"))]
     return " ".join(told[-SAID_LINES:]) or "uv does not say why"
 
@@ -130,15 +133,15 @@ def _indexes(environ: Mapping[str, str]) -> list[str]:
     return words
 
 
-def _pin(package: Mapping[str, Any], target: Target) -> Pin:
+def _pin(package: Mapping[str, Any], target: Target, folder: Path) -> Pin:
     name, version = str(package["name"]), str(package.get("version", ""))
-    wheels = package.get("wheels", ())
-    if not wheels:
+    wheels = package.get("wheels") or [package.get("archive")]
+    if not wheels[0]:
         raise ImageBuildError(
             f"{name} {version} has no wheel for Python {target.python} on {target.platform};"
             " choose another version, or another base"
         )
     found = wheels[0]
-    url = str(found["url"])
+    url = str(found["url"]) if "url" in found else (folder / found["path"]).as_uri()
     file_name = str(found.get("name") or unquote(urlsplit(url).path.rpartition("/")[2]))
     return Pin(name, version, file_name, url, str(found["hashes"]["sha256"]))

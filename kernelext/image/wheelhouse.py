@@ -35,15 +35,15 @@ class Wheelhouse:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def path(self, pin: Pin) -> Path:
         """Return where a wheel lies or would lie."""
-        return self._folder / pin.sha256 / pin.file_name
+        return self.folder / pin.sha256 / pin.file_name
 
     def all(self) -> list[Path]:
         """Return all wheels that are here."""
-        return list(self._folder.glob("*/*.whl"))
+        return list(self.folder.glob("*/*.whl"))
 
     def fetch(
         self,

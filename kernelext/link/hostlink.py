@@ -81,6 +81,10 @@ class HostLink(StandingLink):
             self._images[name] = ImageFacts.from_json(answer["facts"])
         return self._images[name]
 
+    def forget_images(self) -> None:
+        """Ask again what images hold: one has gone."""
+        self._images.clear()
+
     def build(self, recipe: Recipe) -> tuple[list[str], Mapping[str, Any], str]:
         """Have an image built, or ask how far it is.
 

@@ -59,7 +59,7 @@ class CellMagics:
         run_interruptible(run, Replay(self._shell, run))
         say_files(run, self._said)
         result = run.results["0"]
-        error = fold_error(result, run.plan.limits)
+        error = fold_error(result, run.plan)
         if error is not None:
             raise error
         bind_remote(self._shell, run)
@@ -130,7 +130,7 @@ def _raise_first(run: Run) -> None:
     if not failed:
         return
     failed.sort(key=lambda result: list(run.plan.folds).index(result.attempt.fold))
-    error = fold_error(failed[0], run.plan.limits)
+    error = fold_error(failed[0], run.plan)
     assert error is not None
     names = ", ".join(result.attempt.fold for result in failed)
     first = f"fold {failed[0].attempt.fold} on {failed[0].host}"

@@ -10,6 +10,8 @@ from typing import Any
 
 from kernelext.errors import EngineError, ImageNotFound, KernelExtError, RunError, remote_cell_error
 from kernelext.models import AttemptEnd, AttemptId, EndCause, Limits, RunState, ValueRef
+from kernelext.runs.missing import missing_module, module_advice
+from kernelext.runs.plan import RunPlan
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class FoldResult:
     loads_pickles: bool = True
 
 
-def fold_error(result: FoldResult, limits: Limits) -> BaseException | None:
+def fold_error(result: FoldResult, plan: RunPlan) -> BaseException | None:
     """Make the error to raise for a fold; None when it is done."""
     end = result.end
     if end.state is RunState.DONE:
@@ -69,13 +71,17 @@ def fold_error(result: FoldResult, limits: Limits) -> BaseException | None:
             end.message or f"interrupted; {result.host} confirmed that the cell has ended"
         )
     if end.cause is EndCause.CELL_ERROR and result.failure:
-        return remote_cell_error(result.failure, **place)
+        error = remote_cell_error(result.failure, **place)
+        module = missing_module(error.evalue) if isinstance(error, ModuleNotFoundError) else ""
+        if module:
+            error.add_note(f"kernelext: {module_advice(module, plan, result.host)}")
+        return error
     if end.cause is EndCause.IMAGE:
         return ImageNotFound(end.message)
     if end.cause is EndCause.ENGINE:
         return EngineError(end.message)
     cause = end.cause or EndCause.INTERNAL
-    return RunError(_sentence(result, cause, limits), cause=cause.value, **place)
+    return RunError(_sentence(result, cause, plan.limits), cause=cause.value, **place)
 
 
 def cancelled_elsewhere(result: FoldResult) -> RunError:

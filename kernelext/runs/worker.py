@@ -217,6 +217,8 @@ class HostWorker(threading.Thread):
 
         def on_end(end: AttemptEnd, image_digest: str) -> None:
             self._ends[fold] = end, image_digest
+            if end.cause is EndCause.IMAGE:
+                self._link.forget_images()
             self._link.unfollow(attempt)
             self._wake.set()
 

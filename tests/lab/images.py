@@ -16,6 +16,7 @@ from .wheels import install_wheels
 MACHINE_PACKAGES = [
     "debian-archive-keyring",
     "debootstrap",
+    "faketime",
     "iproute2",
     "iptables",
     "openssh-client",

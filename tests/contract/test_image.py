@@ -1,0 +1,306 @@
+"""The project's image, built on hosts that reach no registry and no index."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kernelext.errors import (
+    DiskFull,
+    EngineError,
+    ImageBuildError,
+    ImageNotFound,
+    RemoteCellError,
+)
+from kernelext.history import History
+from kernelext.history.paths import history_path
+from kernelext.link.client import DaemonClient
+from kernelext.recipe import REPOSITORY
+
+from ..image.wheels import Index, make_wheel, serve_index, sha256
+from ..lab.host import Host
+from ..lab.images import NO_PYTHON_TAG, OTHER_TAG, PLAIN_TAG
+from .interrupts import CtrlC
+from .notebook import Notebook
+from .scenes import Scene, small_host_disk
+from .test_failures import fail, sentence
+
+CELL = "%%remote {} --out said\nimport one\nsaid = one.VERSION"
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
+    """An index on this machine, which hosts do not reach."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    with serve_index(folder) as served:
+        for name, value in served.environ().items():
+            monkeypatch.setenv(name, value)
+        yield served
+
+
+@pytest.fixture
+def hosts(lab_names: list[Host]) -> Iterator[list[Host]]:
+    """The lab's hosts; after the test they have no image of a project."""
+    yield lab_names
+    for host in lab_names:
+        images = host.exec("docker", "images", "-q", REPOSITORY).stdout.split()
+        if images:
+            host.exec("docker", "rmi", "-f", *images)
+
+
+@pytest.fixture
+def requests(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The requests that daemons are sent."""
+    found: list[dict[str, Any]] = []
+    send = DaemonClient.send
+
+    def noted(self: DaemonClient, header: dict[str, Any], body: bytes = b"") -> Any:
+        found.append(header)
+        return send(self, header, body)
+
+    monkeypatch.setattr(DaemonClient, "send", noted)
+    return found
+
+
+def operations(requests: list[dict[str, Any]]) -> list[str]:
+    """What they ask for."""
+    return sorted(header["op"] for header in requests)
+
+
+def write_project(project: Path, *lines: str, base: str = PLAIN_TAG) -> None:
+    """Ask for an image of some requirements."""
+    (project / "requirements.txt").write_text("\n".join(lines))
+    table = f'[image]\nbase = "{base}"\nfrom = "requirements.txt"\n'
+    (project / "kernelext.toml").write_text(table)
+
+
+def image_ids(host: Host) -> list[str]:
+    """The ids of the projects' images on a host."""
+    return host.exec("docker", "images", "-q", "--no-trunc", REPOSITORY).stdout.split()
+
+
+def test_first_cell_builds_and_the_next_asks_for_nothing_more(
+    lab_notebook: Notebook,
+    project: Path,
+    hosts: list[Host],
+    index: Index,
+    requests: list[dict[str, Any]],
+) -> None:
+    lab_notebook.check(f"%%remote host01 --image {PLAIN_TAG}\nx = 1")
+    requests.clear()
+    lab_notebook.check(f"%%remote host01 --image {PLAIN_TAG}\nx = 1")
+    plain = operations(requests)
+    make_wheel(index.folder, "one")
+    write_project(project, "one")
+    lab_notebook.check(CELL.format("host01"))
+    assert lab_notebook.names["said"] == "1.0"
+    requests.clear()
+    lab_notebook.check(CELL.format("host01"))
+    assert operations(requests) == plain
+    with History.open(history_path(os.environ)) as history:
+        (attempt,) = history.attempts(history.run("last").id)
+    assert [attempt.image_digest] == image_ids(hosts[0])
+
+
+def test_next_session_asks_for_nothing_more_than_any_image(
+    project: Path, hosts: list[Host], index: Index, requests: list[dict[str, Any]]
+) -> None:
+    make_wheel(index.folder, "one")
+    write_project(project, "one")
+    with Notebook() as notebook:
+        notebook.check(CELL.format("host01"))
+    requests.clear()
+    index.asked.clear()
+    with Notebook() as notebook:
+        notebook.check(CELL.format("host01"))
+    assert operations(requests).count("image") == 1
+    assert "build" not in operations(requests)
+    assert not index.asked
+
+
+def test_one_package_more_sends_one_wheel(
+    lab_notebook: Notebook,
+    project: Path,
+    hosts: list[Host],
+    index: Index,
+    requests: list[dict[str, Any]],
+) -> None:
+    for name in ("one", "two"):
+        make_wheel(index.folder, name, files={f"{name}.py": f"VERSION = {name!r}\nX = {'x' * 9!r}"})
+    write_project(project, "one")
+    lab_notebook.check(CELL.format("host01"))
+    requests.clear()
+    write_project(project, "one", "two")
+    lab_notebook.check("%%remote host01\nimport one, two\nboth = one.VERSION + two.VERSION")
+    assert lab_notebook.names["both"] == "onetwo"
+    sent = [digest for header in requests for digest, _ in header.get("parts", ())]
+    assert sent == [sha256(index.folder / "two-1.0-py3-none-any.whl")]
+
+
+LATER = """
+import sys
+from pathlib import Path
+from kernelext.cli import main
+sys.exit(main(["image", "build", "--on", sys.argv[1]]))
+"""
+
+
+def test_same_image_on_two_hosts_at_two_dates(
+    lab_notebook: Notebook, project: Path, hosts: list[Host], index: Index, tmp_path: Path
+) -> None:
+    files = {f"one/m{n}.py": f"X = {{'a', 'b', {n}}}\ndef f(): return 'a'\n" for n in range(20)}
+    make_wheel(index.folder, "one", files={"one/__init__.py": "VERSION = 1\n", **files})
+    make_wheel(index.folder, "two")
+    write_project(project, "one")
+    lab_notebook.check(CELL.format("host01"))
+    write_project(project, "one", "two")
+    lab_notebook.check(CELL.format("host01"))
+    years_later = ["faketime", "2036-05-04 03:02:01", sys.executable, "-c", LATER, "host02"]
+    subprocess.run(years_later, check=True, env={**os.environ, "KERNELEXT_DATA": str(tmp_path)})
+    ids = set(image_ids(hosts[0]))
+    assert len(ids) == 2
+    assert len(set(image_ids(hosts[1])) & ids) == 1
+
+
+def test_base_of_another_release(
+    lab_notebook: Notebook, project: Path, hosts: list[Host], index: Index
+) -> None:
+    for tag in ("cp39-cp39-manylinux_2_17_x86_64", "cp311-cp311-manylinux_2_17_x86_64"):
+        made_for = {"one.py": f"VERSION = {tag!r}\n"}
+        make_wheel(index.folder, "one", tag=tag, files=made_for)
+    write_project(project, "one", base=OTHER_TAG)
+    lab_notebook.check(CELL.format("host01"))
+    assert lab_notebook.names["said"] == "cp39-cp39-manylinux_2_17_x86_64"
+    write_project(project, "one")
+    lab_notebook.check(CELL.format("host01"))
+    assert lab_notebook.names["said"] == "cp311-cp311-manylinux_2_17_x86_64"
+
+
+def test_wheel_replaces_what_the_base_has(
+    lab_notebook: Notebook, project: Path, hosts: list[Host], index: Index
+) -> None:
+    """Of the lab's image, whose virtual environment has joblib."""
+    make_wheel(index.folder, "joblib", "99.0")
+    write_project(project, "joblib==99.0", base="kernelext-lab:dev")
+    lab_notebook.check(
+        "%%remote host01\nimport importlib.metadata, os, joblib\n"
+        "found = joblib.VERSION, importlib.metadata.version('joblib')\n"
+        "old = os.path.exists(os.path.join(os.path.dirname(joblib.__file__), 'joblib'))\n"
+        "names = [d.metadata['Name'] for d in importlib.metadata.distributions()]"
+    )
+    assert lab_notebook.names["found"] == ("99.0", "99.0")
+    assert lab_notebook.names["names"].count("joblib") == 1
+    assert not lab_notebook.names["old"]
+
+
+def test_image_that_was_removed_is_built_again(
+    lab_notebook: Notebook, project: Path, hosts: list[Host], index: Index
+) -> None:
+    make_wheel(index.folder, "one")
+    write_project(project, "one")
+    lab_notebook.check(CELL.format("host01"))
+    before = image_ids(hosts[0])
+    hosts[0].exec("docker", "rmi", "-f", *before)
+    shown = fail(lab_notebook, CELL.format("host01"))
+    assert "is not on the host any more; run the cell again" in sentence(shown)
+    lab_notebook.check(CELL.format("host01"))
+    assert image_ids(hosts[0]) == before
+    lab_notebook.run("%unload_ext kernelext")
+    hosts[0].exec("docker", "rmi", "-f", *before)
+    lab_notebook.check("%load_ext kernelext")
+    lab_notebook.check(CELL.format("host01"))
+    assert image_ids(hosts[0]) == before
+
+
+def test_image_named_in_the_cell_wins(
+    lab_notebook: Notebook, project: Path, hosts: list[Host], index: Index
+) -> None:
+    write_project(project, "nowhere")
+    lab_notebook.check(f"%%remote host01 --image {PLAIN_TAG}\nx = 1")
+    assert lab_notebook.names["x"] == 1
+    assert not image_ids(hosts[0])
+
+
+def test_missing_module_names_the_command(
+    lab_notebook: Notebook, project: Path, hosts: list[Host], index: Index
+) -> None:
+    shown = fail(lab_notebook, f"%%remote host01 --image {PLAIN_TAG}\nimport sklearn")
+    assert isinstance(shown.error, RemoteCellError)
+    assert isinstance(shown.error, ModuleNotFoundError)
+    assert f"the image {PLAIN_TAG} has no sklearn" in shown.traceback
+    Path(os.environ["KERNELEXT_CONFIG"]).write_text("")
+    shown = fail(lab_notebook, "%%remote host01\nimport sklearn")
+    assert "is installed here: `%remote image build --on host01` makes" in shown.traceback
+    shown = fail(lab_notebook, "%%remote host01\nimport nothere")
+    assert "nothere is not installed here either" in shown.traceback
+    write_project(project)
+    shown = fail(lab_notebook, "%%remote host01\nimport sklearn")
+    assert "add sklearn to requirements.txt: the next cell brings it" in shown.traceback
+    shown = fail(lab_notebook, "%%remote host01\nraise ModuleNotFoundError('mine')")
+    assert "kernelext:" not in shown.traceback
+
+
+def test_what_cannot_be_built_leaves_nothing(
+    lab_notebook: Notebook, project: Path, hosts: list[Host], index: Index
+) -> None:
+    wheel = make_wheel(index.folder, "one", files={"one/../../escaped.py": ""})
+    make_wheel(index.folder, "two", tag="cp38-cp38-manylinux_2_17_x86_64")
+    write_project(project, "one")
+    mistakes: list[tuple[list[str], str, type[Exception], str]] = [
+        (["one"], PLAIN_TAG, EngineError, "one cannot be installed: a wheel that writes outside"),
+        (["two"], PLAIN_TAG, ImageBuildError, "requirements.txt for Python 3.11 cannot be"),
+        (["nowhere"], PLAIN_TAG, ImageBuildError, "nowhere was not found"),
+        (["one"], NO_PYTHON_TAG, EngineError, f"the image {NO_PYTHON_TAG} has no python3"),
+        (["one"], "absent:1", ImageNotFound, "absent:1 is not on the host"),
+    ]
+    for requirements, base, kind, said in mistakes:
+        write_project(project, *requirements, base=base)
+        shown = fail(lab_notebook, "%%remote host01\nx = 1")
+        assert isinstance(shown.error, kind), repr(shown.error)
+        assert said in sentence(shown)
+    assert not image_ids(hosts[0])
+    assert not hosts[0].exec("ls", "/var/lib/kernelext/builds").stdout
+    wheel.unlink()
+
+
+def test_no_space_on_the_host(
+    lab_notebook: Notebook,
+    project: Path,
+    hosts: list[Host],
+    index: Index,
+    lab: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = os.urandom(4_000_000).hex()
+    make_wheel(index.folder, "one", files={"one.py": f"VERSION = {text!r}\n"})
+    write_project(project, "one")
+    with small_host_disk(Scene(tmp_path, monkeypatch, lab)):
+        shown = fail(lab_notebook, "%%remote host01\nx = 1")
+        assert isinstance(shown.error, DiskFull) or "disk" in str(shown.error)
+
+
+def test_interrupt_while_it_is_built(
+    lab_notebook: Notebook, project: Path, hosts: list[Host], index: Index
+) -> None:
+    lines = "\n".join(
+        f"def f{n}(x):\n    return [x + i for i in range({n})]" for n in range(20_000)
+    )
+    make_wheel(index.folder, "one", files={f"one/m{n}.py": lines for n in range(4)})
+    write_project(project, "one")
+
+    def is_building() -> bool:
+        return bool(hosts[0].exec("docker", "ps", "-q", "--filter", "name=kernelext-build").stdout)
+
+    with CtrlC(is_building):
+        shown = lab_notebook.run("%%remote host01\nx = 1")
+    assert isinstance(shown.error, KeyboardInterrupt)
+    write_project(project)
+    lab_notebook.check("%%remote host01\nx = 2")

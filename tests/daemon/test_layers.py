@@ -1,0 +1,83 @@
+"""Which wheels share a layer, and the layer's bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from pathlib import Path
+
+from kernelext.daemon.layers import LARGE_BYTES, MAX_LARGE, LayerTar, layers_of
+from kernelext.models import Chunk
+from kernelext.recipe import Recipe, Wheel
+
+BASE = "sha256:" + "0" * 64
+
+
+def wheel(name: str, size_bytes: int) -> Wheel:
+    digest = hashlib.sha256(f"{name} {size_bytes}".encode()).hexdigest()
+    return Wheel(name, "1.0", f"{name}-1.0-py3-none-any.whl", (Chunk(digest, size_bytes),))
+
+
+def recipe(**sizes: int) -> Recipe:
+    return Recipe("base:1", BASE, tuple(wheel(name, size) for name, size in sizes.items()))
+
+
+def names(asked: Recipe) -> list[list[str]]:
+    return [[each.name for each in layer.wheels] for layer in layers_of(asked)]
+
+
+def test_small_wheels_share_the_topmost_layer() -> None:
+    big = LARGE_BYTES
+    found = names(recipe(b=1, scipy=3 * big, a=2, numpy=2 * big))
+    assert found == [["scipy"], ["numpy"], ["a", "b"]]
+    assert names(recipe()) == []
+
+
+def test_a_small_wheel_more_changes_the_topmost_layer_alone() -> None:
+    before = layers_of(recipe(numpy=2 * LARGE_BYTES, a=1))
+    after = layers_of(recipe(numpy=2 * LARGE_BYTES, a=1, b=1))
+    assert [layer.name for layer in before][:-1] == [layer.name for layer in after][:-1]
+    assert before[-1].name != after[-1].name
+
+
+def test_order_in_which_wheels_are_named_does_not_matter() -> None:
+    one = recipe(numpy=2 * LARGE_BYTES, a=1, b=1)
+    other = Recipe("base:1", BASE, tuple(reversed(one.wheels)))
+    assert [layer.name for layer in layers_of(one)] == [layer.name for layer in layers_of(other)]
+
+
+def test_engines_stack_so_many_layers_and_no_more() -> None:
+    many = recipe(**{f"n{number}": LARGE_BYTES + number for number in range(200)})
+    assert len(layers_of(many)) == MAX_LARGE + 1
+
+
+def write_piece(path: Path, files: dict[str, bytes]) -> None:
+    with path.open("wb") as raw:
+        piece = tarfile.open(fileobj=raw, mode="w", format=tarfile.GNU_FORMAT)  # noqa: SIM115
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            piece.addfile(member, io.BytesIO(data))
+
+
+def test_joined_pieces_are_one_tar_with_nothing_twice(tmp_path: Path) -> None:
+    (layer,) = layers_of(recipe(a=1, b=2, c=3))
+    long_name = "long/" + "n" * 150
+    contents = [
+        {"bin/x": b"from a", "a": bytes(700), long_name: b"a's"},
+        {"b1": b"1", "bin/x": b"from b", "b2": bytes(512), long_name: b"b's", "b3": b"3"},
+        {"bin/x": b"from c", "c": b"c"},
+    ]
+    for piece, files in zip(layer.pieces, contents, strict=True):
+        write_piece(tmp_path / piece, files)
+    joined = LayerTar(layer, tmp_path)
+    data = b"".join(joined.read())
+    assert len(data) == joined.size_bytes
+    assert joined.diff_id() == f"sha256:{hashlib.sha256(data).hexdigest()}"
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+        assert tar.getnames() == ["bin/x", "a", long_name, "b1", "b2", "b3", "c"]
+        held = {name: file.read() for name in tar.getnames() if (file := tar.extractfile(name))}
+    assert held["bin/x"] == b"from a"
+    assert held[long_name] == b"a's"
+    assert held["b3"] == b"3"

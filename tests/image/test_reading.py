@@ -1,0 +1,88 @@
+"""What files of a project want."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import uv
+
+from kernelext.errors import ImageBuildError
+from kernelext.image.reading import read_source
+
+from .wheels import Index, make_wheel
+
+
+def test_requirements_with_what_they_include(tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/base.txt").write_text("numpy  # fast\n-c limits.txt\n")
+    (tmp_path / "more/limits.txt").write_text("scipy<2\n")
+    (tmp_path / "requirements.txt").write_text(
+        "# ours\n-r more/base.txt\npandas[parquet] >= 2, \\\n  <3\n-e ./own\n../sibling\n"
+        "--extra-index-url file:///packages#kept\n"
+    )
+    wanted = read_source(tmp_path, "requirements.txt")
+    assert wanted.requirements == (
+        "numpy",
+        "pandas[parquet] >= 2,    <3",
+        "--extra-index-url file:///packages#kept",
+    )
+    assert wanted.constraints == ("scipy<2",)
+    assert wanted.local == (str(tmp_path / "own"), str(tmp_path.parent / "sibling"))
+
+
+def test_another_line_is_another_environment(tmp_path: Path) -> None:
+    file = tmp_path / "requirements.txt"
+    file.write_text("numpy\n")
+    before = read_source(tmp_path, "requirements.txt").digest
+    assert read_source(tmp_path, "requirements.txt").digest == before
+    file.write_text("numpy\nhumanize\n")
+    assert read_source(tmp_path, "requirements.txt").digest != before
+
+
+def test_pyproject(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\ndependencies = ["numpy", "pandas>2"]\n')
+    assert read_source(tmp_path, "pyproject.toml").requirements == ("numpy", "pandas>2")
+
+
+def test_lock_says_exact_versions(
+    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in index.environ().items():
+        monkeypatch.setenv(name, value)
+    make_wheel(index.folder, "below", "1.0")
+    make_wheel(index.folder, "above", needs=("below",))
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "own"\nversion = "1"\nrequires-python = ">=3.9"\n'
+        'dependencies = ["above"]\n'
+    )
+    subprocess.run([uv.find_uv_bin(), "lock", "-q"], cwd=tmp_path, env=os.environ, check=True)
+    make_wheel(index.folder, "below", "2.0")
+    for source in ("pyproject.toml", "uv.lock"):
+        wanted = read_source(tmp_path, source)
+        assert wanted.requirements == ("above==1.0", "below==1.0")
+        assert wanted.source == source
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("absent.txt", None, "takes its packages from absent.txt, which is not there; write it"),
+        ("setup.cfg", "", "names setup.cfg, which is none of requirements.txt"),
+        ("pyproject.toml", "[tool.x]\n", "has no [project] with `dependencies`"),
+        ("pyproject.toml", "[", "pyproject.toml cannot be read"),
+        ("uv.lock", "nonsense", "uv.lock cannot be read"),
+        ("requirements.txt", "-r absent.txt", "absent.txt cannot be read"),
+        ("requirements.txt", "-r requirements.txt", "is included by itself"),
+    ],
+)
+def test_what_cannot_be_read_is_said(
+    tmp_path: Path, name: str, text: str | None, said: str
+) -> None:
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(ImageBuildError) as caught:
+        read_source(tmp_path, name)
+    assert said in str(caught.value)

@@ -1,0 +1,124 @@
+"""From requirements to wheels for the base's Python, against an index on loopback."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from kernelext.errors import ImageBuildError
+from kernelext.image.resolving import resolve
+from kernelext.image.target import Target
+from kernelext.image.wanted import Wanted
+from kernelext.image.wheelhouse import Wheelhouse
+from kernelext.models import ImageFacts
+
+from .wheels import Index, make_wheel, sha256
+
+TARGET = Target("3.11", "x86_64-manylinux_2_31")
+
+
+def pins(index: Index, *requirements: str, target: Target = TARGET, limits: str = "") -> list[str]:
+    """Resolve, and say what was chosen."""
+    wanted = Wanted("requirements.txt", requirements, (limits,) if limits else ())
+    environ = {**os.environ, **index.environ()}
+    return [pin.file_name for pin in resolve(wanted, target, index.folder, environ)]
+
+
+def test_what_is_needed_comes_with_it_within_the_limits(index: Index) -> None:
+    for version in ("1.0", "2.0"):
+        make_wheel(index.folder, "below", version)
+    make_wheel(index.folder, "above", needs=("below",))
+    assert pins(index, "above") == ["above-1.0-py3-none-any.whl", "below-2.0-py3-none-any.whl"]
+    found = pins(index, "above", limits="below==1.0")
+    assert found == ["above-1.0-py3-none-any.whl", "below-1.0-py3-none-any.whl"]
+    assert pins(index) == []
+
+
+def test_wheel_is_for_the_bases_python_and_not_for_this_one(index: Index) -> None:
+    for tag in (
+        "cp39-cp39-manylinux_2_17_x86_64",
+        "cp311-cp311-manylinux_2_17_x86_64",
+        "cp311-cp311-manylinux_2_36_x86_64",
+        "cp311-cp311-macosx_11_0_arm64",
+    ):
+        make_wheel(index.folder, "fast", tag=tag)
+    make_wheel(index.folder, "old", needs=("fast; python_version < '3.10'",))
+    assert pins(index, "fast") == ["fast-1.0-cp311-cp311-manylinux_2_17_x86_64.whl"]
+    older = Target("3.9", "x86_64-manylinux_2_31")
+    found = pins(index, "old", target=older)
+    assert found == ["fast-1.0-cp39-cp39-manylinux_2_17_x86_64.whl", "old-1.0-py3-none-any.whl"]
+    assert pins(index, "old") == ["old-1.0-py3-none-any.whl"]
+
+
+@pytest.mark.parametrize(
+    ("requirements", "said"),
+    [
+        (("nowhere",), "nowhere was not found"),
+        (("above", "below==2.0"), "depend on below==1.0"),
+        (("fast",), "no wheels with a matching Python"),
+        (("not a requirement !",), "cannot be resolved"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_sentence(
+    index: Index, requirements: tuple[str, ...], said: str
+) -> None:
+    for version in ("1.0", "2.0"):
+        make_wheel(index.folder, "below", version)
+    make_wheel(index.folder, "above", needs=("below==1.0",))
+    make_wheel(index.folder, "fast", tag="cp39-cp39-manylinux_2_17_x86_64")
+    with pytest.raises(ImageBuildError) as caught:
+        pins(index, *requirements)
+    text = str(caught.value)
+    assert text.startswith("requirements.txt for Python 3.11 cannot be resolved: ")
+    assert said in text
+    assert "\n" not in text
+
+
+def facts(machine: str = "x86_64", libc: str = "2.36", python: str = "3.11.2") -> ImageFacts:
+    """What a probe found."""
+    return ImageFacts("sha256:0", python, {}, machine, libc)
+
+
+def test_target_is_the_images() -> None:
+    assert Target.of(facts(), "").key == "3.11-x86_64-manylinux_2_36"
+    assert Target.of(facts("aarch64", "2.31", "3.9.2"), "").key == "3.9-aarch64-manylinux_2_31"
+    assert Target.of(facts(libc="2.99"), "").platform == "x86_64-manylinux_2_40"
+    with pytest.raises(ImageBuildError, match=r"no GNU C library .* python:3.11-slim"):
+        Target.of(facts(libc=""), "alpine:3")
+    with pytest.raises(ImageBuildError, match="for riscv64, for which few wheels"):
+        Target.of(facts("riscv64"), "alpine:3")
+
+
+# the wheels themselves
+
+
+def test_wheels_are_fetched_once(index: Index, tmp_path: Path) -> None:
+    made = [make_wheel(index.folder, name) for name in ("one", "two")]
+    wanted = Wanted("requirements.txt", ("one", "two"))
+    found = resolve(wanted, TARGET, tmp_path, {**os.environ, **index.environ()})
+    house = Wheelhouse(tmp_path / "house")
+    index.asked.clear()
+    for _ in range(2):
+        wheels = house.fetch(found, lambda _: None)
+        assert [wheel.chunks[0].digest for wheel in wheels] == [sha256(path) for path in made]
+    assert sorted(index.asked) == [path.name for path in made]
+
+
+def test_broken_download_is_asked_for_again_and_then_said(
+    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kernelext.image.wheelhouse.PAUSE_S", 0.0)
+    wheel = make_wheel(index.folder, "one")
+    wanted = Wanted("requirements.txt", ("one",))
+    found = resolve(wanted, TARGET, tmp_path, {**os.environ, **index.environ()})
+    house = Wheelhouse(tmp_path / "house")
+    index.broken.add(wheel.name)
+    index.asked.clear()
+    with pytest.raises(ImageBuildError, match=r"one 1.0 cannot be fetched .* has come is kept"):
+        house.fetch(found, lambda _: None)
+    assert len(index.asked) > 1
+    assert house.all() == []
+    index.broken.clear()
+    assert house.fetch(found, lambda _: None)[0].file_name == wheel.name
