@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kernelext.daemon.attempts import RECORD_NAME, Attempt, Attempts
 from kernelext.daemon.engine import Engine
-from kernelext.daemon.imaging import Builds
+from kernelext.daemon.imaging import Imaging
 from kernelext.daemon.removal import remove_tree, tree_bytes
 from kernelext.daemon.spares import Spares
 from kernelext.daemon.statedir import StateDir
@@ -40,7 +40,7 @@ class Collector:
     attempts : Attempts
     engine : Engine
     spares : Spares
-    builds : Builds
+    imaging : Imaging
     needed : callable
         Returns the digests of the blobs that an attempt needs.
     """
@@ -51,14 +51,14 @@ class Collector:
         attempts: Attempts,
         engine: Engine,
         spares: Spares,
-        builds: Builds,
+        imaging: Imaging,
         needed: Callable[[Attempt], list[str]],
     ) -> None:
         self._state = state
         self._attempts = attempts
         self._engine = engine
         self._spares = spares
-        self._builds = builds
+        self._imaging = imaging
         self._needed = needed
 
     def collect(self, owner: str, older_than_s: float, *, dry_run: bool) -> list[Removed]:
@@ -98,7 +98,7 @@ class Collector:
         containers = self._engine.containers()
         folders = list(self._state.work.iterdir())
         used = {attempt.record.container for attempt in self._attempts.living()}
-        used.update(self._builds.containers())
+        used.update(self._imaging.containers())
         for container in containers:
             if container not in used:
                 if not dry_run:
@@ -119,7 +119,7 @@ class Collector:
 
     def _blobs(self, before: float, dry_run: bool) -> Iterator[Removed]:
         needed = {digest for attempt in self._attempts.living() for digest in self._needed(attempt)}
-        needed.update(self._builds.needed())
+        needed.update(self._imaging.needed())
         doomed = [
             entry
             for entry in _old_files(self._state.blobs, before)
@@ -128,7 +128,7 @@ class Collector:
         yield from _remove("blobs", doomed, dry_run)
 
     def _pieces(self, before: float, dry_run: bool) -> Iterator[Removed]:
-        if not self._builds.is_busy:
+        if not self._imaging.is_busy:
             doomed = list(_old_files(self._state.pieces, before))
             yield from _remove("pieces of images", doomed, dry_run)
 

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 from kernelext.errors import EngineError, KernelExtError
 
 TIMEOUT_S = 120.0
+PIECE_BYTES = 1024 * 1024
 
 
 class UnixHTTPConnection(http.client.HTTPConnection):
@@ -88,6 +89,18 @@ class DockerAPI:
         """
         with self._request(method, path, None, query, None) as response:
             yield from _texts(response)
+
+    def download(self, path: str) -> Iterator[bytes]:
+        """Make a call whose answer is many bytes; yield them."""
+        with self._request("GET", path, None, {}, None) as response:
+            while True:
+                try:
+                    data = response.read(PIECE_BYTES)
+                except (OSError, http.client.HTTPException) as exc:
+                    raise EngineError(f"the Docker engine broke off its answer ({exc})") from exc
+                if not data:
+                    return
+                yield data
 
     def upload(
         self, path: str, size_bytes: int, data: Iterator[bytes], **query: Any

@@ -7,7 +7,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -174,8 +174,26 @@ class DockerEngine:
         self, recipe: Recipe, folder: Path, fetch: Callable[[Wheel, Path], None], say: Say
     ) -> str:
         """Build an image, unless it is there; its digest."""
-        images = DockerImages(self._api, self._state_dir, self._builder)
-        return images.build(recipe, folder, fetch, say)
+        return self._images().build(recipe, folder, fetch, say)
+
+    def list_images(self) -> list[dict[str, Any]]:
+        """List the projects' images."""
+        return self._images().list_all()
+
+    def export_image(self, image: str) -> Iterator[bytes]:
+        """Yield an image as a tar."""
+        return self._images().export(image)
+
+    def load_image(self, size_bytes: int, data: Iterator[bytes]) -> list[str]:
+        """Take images in from a tar; what they are called."""
+        return self._images().load(size_bytes, data)
+
+    def remove_image(self, image: str) -> None:
+        """Remove an image."""
+        self._images().remove(image)
+
+    def _images(self) -> DockerImages:
+        return DockerImages(self._api, self._state_dir, self._builder)
 
     def _builder(self, image: str, folder: Path) -> dict[str, Any]:
         """Configure a container that builds in a folder and reaches nothing else."""

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -110,6 +111,47 @@ class DockerImages:
             stacks.update(layers[:end] for end in range(1, len(layers) + 1))
         return stacks
 
+    # images as they are
+
+    def list_all(self) -> list[dict[str, Any]]:
+        """List the projects' images."""
+        filters = json.dumps({"reference": [REPOSITORY]})
+        return [
+            {"tag": tag, "digest": str(each["Id"]), "size_bytes": int(each["Size"])}
+            for each in self._api.call("GET", "/images/json", filters=filters)
+            for tag in each["RepoTags"] or ()
+        ]
+
+    def export(self, image: str) -> Iterator[bytes]:
+        """Yield an image as a tar."""
+        self._require(image)
+        return self._api.download(f"/images/{image}/get")
+
+    def load(self, size_bytes: int, data: Iterator[bytes]) -> list[str]:
+        """Take images in from a tar; what they are called."""
+        said = []
+        for line in self._api.upload("/images/load", size_bytes, data, quiet=1):
+            if "error" in line:
+                _raise(f"the engine does not load the image: {line['error']}")
+            said += re.findall(r"Loaded image(?: ID)?: (\S+)", str(line.get("stream", "")))
+        return said
+
+    def remove(self, image: str) -> None:
+        """Remove an image."""
+        self._require(image)
+        try:
+            self._api.call("DELETE", f"/images/{image}")
+        except DockerError as exc:
+            raise EngineError(f"{image} cannot be removed: {exc}") from exc
+
+    def _require(self, image: str) -> None:
+        try:
+            self._api.call("GET", f"/images/{image}/json")
+        except DockerError as exc:
+            if exc.status != 404:
+                raise
+            raise ImageNotFound(f"the image {image} is not on the host") from exc
+
     # pieces
 
     def _make_pieces(
@@ -180,9 +222,7 @@ class DockerImages:
         # The engine takes the bytes of a layer only where it has no such stack.
         for diff_id, tar in tars.items():
             parts.append((f"{diff_id.partition(':')[2]}.tar", tar.size_bytes, tar.read()))
-        for line in self._api.upload("/images/load", *_tar(parts), quiet=1):
-            if "error" in line:
-                _raise(f"the engine does not load the image: {line['error']}")
+        self.load(*_tar(parts))
 
 
 def _raise(problem: str) -> None:

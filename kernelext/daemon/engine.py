@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -119,6 +119,37 @@ class Engine(Protocol):
         EngineError
             A wheel cannot be installed, or the engine has no images or refuses this one.
         DiskFull
+        """
+
+    def list_images(self) -> list[dict[str, Any]]:
+        """List the projects' images: ``tag``, ``digest``, ``size_bytes``, ``layers``."""
+
+    def export_image(self, image: str) -> Iterator[bytes]:
+        """Yield an image as a tar that `load_image` reads.
+
+        Raises
+        ------
+        ImageNotFound
+        """
+
+    def load_image(self, size_bytes: int, data: Iterator[bytes]) -> list[str]:
+        """Take images in from a tar, which may be packed; what they are called.
+
+        Raises
+        ------
+        EngineError
+            It is no tar of images.
+        DiskFull
+        """
+
+    def remove_image(self, image: str) -> None:
+        """Remove an image.
+
+        Raises
+        ------
+        ImageNotFound
+        EngineError
+            It is in use.
         """
 
     def create(self, plan: ContainerPlan) -> None:

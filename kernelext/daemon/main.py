@@ -22,7 +22,7 @@ from kernelext.daemon.capacity import Capacity
 from kernelext.daemon.conductor import Conductor
 from kernelext.daemon.docker_engine import DockerEngine
 from kernelext.daemon.engine import Engine
-from kernelext.daemon.imaging import Builds
+from kernelext.daemon.imaging import Imaging
 from kernelext.daemon.leftovers import clear_leftovers
 from kernelext.daemon.process_engine import ProcessEngine
 from kernelext.daemon.pulse import Pulse
@@ -108,8 +108,8 @@ def _run(options: argparse.Namespace, state: StateDir, engine: Engine) -> None:
     capacity = Capacity(*engine.capacity(), options.slots)
     queue = Queue(attempts, conductor, engine, pulse, capacity)
     server = Server(state, attempts, pulse, options.idle_s)
-    builds = Builds(state, blobs, engine)
-    rooms = Rooms(attempts, blobs, builds, conductor, engine, queue, pulse, state)
+    imaging = Imaging(state, blobs, engine)
+    rooms = Rooms(attempts, blobs, imaging, conductor, engine, queue, pulse, state)
     service = Service(identity, rooms, server.retire)
     clear_leftovers(state, attempts, engine, identity.code)
     engine.watch(pulse.beat)

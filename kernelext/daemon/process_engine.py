@@ -12,8 +12,9 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from kernelext.daemon.adopted import ProcessRecords
 from kernelext.daemon.engine import PROBE, THREAD_VARIABLES, ContainerPlan, ContainerStatus, Say
@@ -33,6 +34,10 @@ KEPT_VARIABLES = (
     "SSL_CERT_FILE",
 )
 END_TIMEOUT_S = 5.0
+NO_IMAGES = EngineError(
+    "this host runs cells with its own Python and has no images; install there what they need, or"
+    " name a host with Docker"
+)
 CGROUP_V1 = Path("/sys/fs/cgroup/memory")
 
 
@@ -91,10 +96,23 @@ class ProcessEngine:
         self, recipe: Recipe, folder: Path, fetch: Callable[[Wheel, Path], None], say: Say
     ) -> str:
         """Refuse: cells run with this machine's own Python."""
-        raise EngineError(
-            "this host runs cells with its own Python and has no images; install there what they"
-            " need, or name a host with Docker"
-        )
+        raise NO_IMAGES
+
+    def list_images(self) -> list[dict[str, Any]]:
+        """List nothing."""
+        return []
+
+    def export_image(self, image: str) -> Iterator[bytes]:
+        """Refuse."""
+        raise NO_IMAGES
+
+    def load_image(self, size_bytes: int, data: Iterator[bytes]) -> list[str]:
+        """Refuse."""
+        raise NO_IMAGES
+
+    def remove_image(self, image: str) -> None:
+        """Refuse."""
+        raise NO_IMAGES
 
     def create(self, plan: ContainerPlan) -> None:
         """Remember what to start."""

@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from kernelext.daemon.blobs import BlobStore
 from kernelext.daemon.collect import Collector
 from kernelext.daemon.conductor import Conductor
 from kernelext.daemon.engine import Engine
-from kernelext.daemon.imaging import Builds
+from kernelext.daemon.imaging import Imaging, Job
 from kernelext.daemon.outputs import read_piece
 from kernelext.daemon.pulse import Pulse
 from kernelext.daemon.queue import Queue
@@ -27,6 +27,7 @@ from kernelext.models import (
     PROTOCOL_VERSION,
     VALUES_DIR,
     AttemptId,
+    Chunk,
     EndCause,
     RunSpec,
     Task,
@@ -54,7 +55,7 @@ class Rooms:
 
     attempts: Attempts
     blobs: BlobStore
-    builds: Builds
+    imaging: Imaging
     conductor: Conductor
     engine: Engine
     queue: Queue
@@ -78,7 +79,7 @@ class Service:
         self.pulse = rooms.pulse
         self._identity = identity
         self._blobs = rooms.blobs
-        self._builds = rooms.builds
+        self._imaging = rooms.imaging
         self._conductor = rooms.conductor
         self._engine = rooms.engine
         self._queue = rooms.queue
@@ -91,6 +92,11 @@ class Service:
             "facts": self._facts,
             "image": self._image,
             "build": self._build,
+            "images": self._images,
+            "export_image": self._export_image,
+            "load_image": self._load_image,
+            "remove_image": self._remove_image,
+            "blob": self._blob,
             "missing": self._missing,
             "put": self._put,
             "submit": self._submit,
@@ -150,16 +156,41 @@ class Service:
         return {"facts": to_json(self._engine.inspect_image(str(image)))}, b""
 
     def _build(self, header: Header, _: bytes) -> Answer:
-        """Begin a build or say how far it is; its end is told once."""
         recipe = Recipe.from_json(header["recipe"])
+        return self._job(recipe.chunks, lambda: self._imaging.build(recipe))
+
+    def _export_image(self, header: Header, _: bytes) -> Answer:
+        return self._job((), lambda: self._imaging.export(str(header["image"])))
+
+    def _load_image(self, header: Header, _: bytes) -> Answer:
+        chunks = tuple(Chunk.from_json(chunk) for chunk in header["chunks"])
+        return self._job(chunks, lambda: self._imaging.load(chunks))
+
+    def _job(self, chunks: Sequence[Chunk], ask: Callable[[], Job]) -> Answer:
+        """Begin a job or say how far it is."""
         with self._using:
-            missing = self._blobs.missing(chunk.digest for chunk in recipe.chunks)
+            missing = self._blobs.missing(chunk.digest for chunk in chunks)
             if missing:
                 return {"missing": missing[:MAX_MISSING]}, b""
-            build = self._builds.ask(recipe)
-        if build.error is not None:
-            raise build.error
-        return {"missing": [], "progress": build.progress, "digest": build.digest}, b""
+            job = ask()
+        if job.error is not None:
+            raise job.error
+        return {"missing": [], "progress": job.progress, "result": job.result}, b""
+
+    def _images(self, _: Header, __: bytes) -> Answer:
+        return {"images": self._engine.list_images()}, b""
+
+    def _remove_image(self, header: Header, _: bytes) -> Answer:
+        self._engine.remove_image(str(header["image"]))
+        return {}, b""
+
+    def _blob(self, header: Header, _: bytes) -> Answer:
+        digest = str(header["digest"])
+        try:
+            data = self._blobs.read(Chunk(digest, 0))
+        except OSError as exc:
+            raise DaemonError(f"the blob {digest[:12]} is not here") from exc
+        return {}, data
 
     def _missing(self, header: Header, _: bytes) -> Answer:
         return {"missing": self._blobs.missing(header["digests"])}, b""
@@ -248,7 +279,7 @@ class Service:
             self.attempts,
             self._engine,
             self._conductor.spares,
-            self._builds,
+            self._imaging,
             lambda attempt: self._needed(attempt.record.spec, [attempt.record.task]),
         )
         owner, older_than_s = str(header["owner"]), float(header["older_than_s"])
@@ -260,7 +291,7 @@ class Service:
         living = self.attempts.living()
         if living:
             return {"busy": [str(attempt.id) for attempt in living]}, b""
-        if self._builds.is_busy:
-            return {"busy": ["the build of an image"]}, b""
+        if self._imaging.is_busy:
+            return {"busy": ["work on an image"]}, b""
         self._retire()
         return {"busy": []}, b""

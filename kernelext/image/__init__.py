@@ -1,6 +1,7 @@
 """The notebook's environment as an image on a host, without a registry. Runs no cell."""
 
-from kernelext.image.environment import Environment
+from kernelext.image.environment import Environment, tags_in_use
+from kernelext.image.travel import copy_image, load_image, save_image
 from kernelext.image.wanted import Wanted
 
-__all__ = ["Environment", "Wanted"]
+__all__ = ["Environment", "Wanted", "copy_image", "load_image", "save_image", "tags_in_use"]

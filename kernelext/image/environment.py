@@ -7,15 +7,15 @@ import json
 import os
 import re
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from kernelext.errors import DaemonError, ImageNotFound
+from kernelext.errors import ImageNotFound
 from kernelext.hosts.config import HostConfig
 from kernelext.image.importing import IMPORTED
+from kernelext.image.jobs import Check, Say, finish
 from kernelext.image.locals import build_wheel, fingerprint
 from kernelext.image.resolving import Pin, resolve
 from kernelext.image.target import Target
@@ -24,11 +24,6 @@ from kernelext.image.wheelhouse import Wheelhouse
 from kernelext.link import HostLink
 from kernelext.models import CHUNK_BYTES, ImageFacts
 from kernelext.recipe import Recipe, Wheel
-
-LOOK_S = 0.1
-SENDING_TRIES = 3
-
-Say = Callable[[str], None]
 
 
 class Environment:
@@ -71,7 +66,7 @@ class Environment:
         """Return the base image on a host; empty is the host's default."""
         return self._base or host.image or ""
 
-    def ready(self, link: HostLink, say: Say, check: Callable[[], None]) -> str:
+    def ready(self, link: HostLink, say: Say, check: Check) -> str:
         """Have the image on a host, and return what it is called there.
 
         Nothing is asked of a host that is known to have it, beyond what any image is asked.
@@ -99,7 +94,7 @@ class Environment:
                 return tag
         return self.build(link, say, check).tag
 
-    def build(self, link: HostLink, say: Say, check: Callable[[], None]) -> Recipe:
+    def build(self, link: HostLink, say: Say, check: Check) -> Recipe:
         """Build the image on a host, unless it is there; see `ready`."""
         base = self.base_on(link.host)
         facts = link.image(base)
@@ -167,28 +162,20 @@ class Environment:
         recipe: Recipe,
         paths: Mapping[Wheel, Path],
         say: Say,
-        check: Callable[[], None],
+        check: Check,
     ) -> None:
-        for _ in range(SENDING_TRIES):
-            missing, progress, digest = link.build(recipe)
-            if missing:
-                self._send(link, missing, paths, say, check)
-                continue
-            while not digest:
-                say(_told(progress))
-                check()
-                time.sleep(LOOK_S)
-                _, progress, digest = link.build(recipe)
-            return
-        raise DaemonError(f"{link.host.name} does not keep what it is sent")
+        def send(missing: Sequence[str]) -> None:
+            self._send(link, missing, paths, say, check)
+
+        finish(link, lambda: link.build(recipe), send, say, check)
 
     def _send(
         self,
         link: HostLink,
-        missing: list[str],
+        missing: Sequence[str],
         paths: Mapping[Wheel, Path],
         say: Say,
-        check: Callable[[], None],
+        check: Check,
     ) -> None:
         places = {
             chunk.digest: (path, number * CHUNK_BYTES, chunk.size_bytes)
@@ -208,12 +195,21 @@ class Environment:
         link.put(read())
 
 
-def _told(progress: Mapping[str, Any]) -> str:
-    if "made" in progress:
-        return f"installing {progress['made']} ({progress['number']} of {progress['of']})"
-    if "loading" in progress:
-        return f"loading {progress['loading'] / 1e6:.0f} MB into the engine"
-    return "installing"
+def tags_in_use(home: Path) -> dict[str, set[str]]:
+    """Return the projects that use an image, by what it is called on their hosts.
+
+    Parameters
+    ----------
+    home : Path
+        The user's data folder.
+    """
+    found: dict[str, set[str]] = {}
+    for file in (home / "images").glob("*.json"):
+        with contextlib.suppress(OSError, ValueError, AttributeError, KeyError, TypeError):
+            notes = json.loads(file.read_text())
+            for noted in notes.get("hosts", {}).values():
+                found.setdefault(noted["tag"], set()).add(str(notes["project"]))
+    return found
 
 
 def _normal(name: str) -> str:

@@ -6,6 +6,7 @@ import contextlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from kernelext.link.client import DaemonClient, Push
 from kernelext.link.standing import StandingLink
 from kernelext.models import (
     AttemptId,
+    Chunk,
     EndCause,
     HostFacts,
     ImageFacts,
@@ -29,6 +31,7 @@ from kernelext.wire import Frame, Header
 IMAGE_TIMEOUT_S = 900.0  # the host may have to pull it
 IN_FLIGHT_BYTES = 32 * 1024 * 1024
 IN_FLIGHT_REQUESTS = 256
+BLOBS_IN_FLIGHT = 3
 COLLECT_TIMEOUT_S = 600.0
 FAREWELL_S = 1.0  # for what the host is still to hear when the link is closed
 
@@ -38,6 +41,25 @@ BATCH_DIGESTS = 50_000  # of a question: some 3 MB, of the 16 MiB that a header 
 
 Part = bytes | memoryview
 Flying = tuple[Future[Frame], list[str], int]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job on a host is.
+
+    Attributes
+    ----------
+    missing : list of str
+        Blobs that the host lacks; nothing has begun.
+    told : mapping
+        The last that was said of it.
+    result : mapping or None
+        When it has ended.
+    """
+
+    missing: list[str]
+    told: Mapping[str, Any]
+    result: Mapping[str, Any] | None
 
 
 class HostLink(StandingLink):
@@ -85,17 +107,8 @@ class HostLink(StandingLink):
         """Ask again what images hold: one has gone."""
         self._images.clear()
 
-    def build(self, recipe: Recipe) -> tuple[list[str], Mapping[str, Any], str]:
-        """Have an image built, or ask how far it is.
-
-        Returns
-        -------
-        missing : list of str
-            Blobs that the host lacks; nothing has begun.
-        progress : mapping
-            The last that was said of it.
-        digest : str
-            The image's, when it is there.
+    def build(self, recipe: Recipe) -> Progress:
+        """Have an image built, or ask how far it is; the result has its ``digest``.
 
         Raises
         ------
@@ -104,10 +117,58 @@ class HostLink(StandingLink):
         EngineError, DiskFull
             It cannot be built.
         """
-        answer, _ = self.ask({"op": "build", "recipe": to_json(recipe)})
+        return self._job({"op": "build", "recipe": to_json(recipe)})
+
+    def export_image(self, image: str) -> Progress:
+        """Have an image put into blobs, or ask how far it is; the result has its ``chunks``.
+
+        Raises
+        ------
+        ImageNotFound, DiskFull
+        """
+        return self._job({"op": "export_image", "image": image})
+
+    def load_image(self, chunks: Sequence[Chunk]) -> Progress:
+        """Have images taken out of blobs, or ask how far it is; the result has their ``images``.
+
+        Raises
+        ------
+        EngineError
+            They are none.
+        DiskFull
+        """
+        return self._job({"op": "load_image", "chunks": to_json(chunks)})
+
+    def _job(self, request: Header) -> Progress:
+        answer, _ = self.ask(request)
         missing = [str(digest) for digest in answer["missing"]]
         self.known.difference_update(missing)
-        return missing, answer.get("progress", {}), str(answer.get("digest", ""))
+        return Progress(missing, answer.get("progress") or {}, answer.get("result"))
+
+    def images(self) -> list[Mapping[str, Any]]:
+        """List the projects' images: ``tag``, ``digest``, ``size_bytes``."""
+        return list(self.ask({"op": "images"})[0]["images"])
+
+    def remove_image(self, image: str) -> None:
+        """Remove an image.
+
+        Raises
+        ------
+        ImageNotFound, EngineError
+        """
+        self.ask({"op": "remove_image", "image": image}, timeout_s=IMAGE_TIMEOUT_S)
+        self.forget_images()
+
+    def blobs(self, digests: Sequence[str]) -> Iterator[bytes]:
+        """Bring blobs, in their order, some of them in flight."""
+        bulk = self._bulk_client()
+        flying: deque[Future[Frame]] = deque()
+        for digest in digests:
+            flying.append(bulk.send({"op": "blob", "digest": digest}))
+            if len(flying) > BLOBS_IN_FLIGHT:
+                yield bulk.result(flying.popleft(), timeout_s=600.0)[1]
+        for answer in flying:
+            yield bulk.result(answer, timeout_s=600.0)[1]
 
     def missing(self, digests: Sequence[str]) -> list[str]:
         """Ask which blobs the host lacks; what it has is remembered."""

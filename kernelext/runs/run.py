@@ -17,6 +17,7 @@ from kernelext.models import AttemptEnd, EndCause, HostFacts, RunState
 from kernelext.runs.commit import note_commit
 from kernelext.runs.desk import Desk
 from kernelext.runs.homecoming import Homecoming
+from kernelext.runs.hostnotes import note_host
 from kernelext.runs.placing import place, require_gpus, slots_of
 from kernelext.runs.plan import RunPlan
 from kernelext.runs.results import FoldResult
@@ -143,10 +144,7 @@ class Run:
         def connect(link: HostLink) -> None:
             try:
                 facts: HostFacts = link.connect()
-                kind = "local" if link.host.is_local else "ssh" if link.host.ssh else "docker"
-                self._history.touch_host(
-                    link.host.name, kind, link.host.source, time.time(), vars(facts)
-                )
+                note_host(self._history, link, facts)
                 self._look_at_gpus(link, facts)
             except KernelExtError as exc:
                 errors[link.host.name] = exc

@@ -10,7 +10,7 @@ from pathlib import Path
 from kernelext.bundle import survey_project
 from kernelext.history import data_dir
 from kernelext.hosts.config import ImageTable
-from kernelext.image import Environment, Wanted
+from kernelext.image import Environment, Wanted, tags_in_use
 from kernelext.image.importing import Imports, imports_of_project
 from kernelext.image.importing import environment_of as environment_of_modules
 from kernelext.image.reading import read_source
@@ -40,6 +40,11 @@ def environment_of(context: Context) -> Environment | None:
         wanted = replace(wanted, requirements=(*wanted.requirements, *table.packages))
     home = data_dir(context.environ)
     return Environment(context.project, wanted, table.base, home, context.environ)
+
+
+def projects_by_tag(context: Context) -> dict[str, set[str]]:
+    """Return which projects of this machine use an image now, by what it is called."""
+    return tags_in_use(data_dir(context.environ))
 
 
 def note_imports(context: Context) -> Imports:

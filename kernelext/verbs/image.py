@@ -1,26 +1,54 @@
-"""``image``: builds the project's image on hosts, and lists what there is."""
+"""``image``: builds the project's image on hosts; lists, removes, saves and loads images."""
 
 from __future__ import annotations
 
 import argparse
-import sys
+import contextlib
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
 
-from kernelext.errors import ImageBuildError
+from kernelext.errors import HostError, ImageBuildError, KernelExtError
+from kernelext.hosts.config import HostConfig
+from kernelext.image import Environment, load_image, save_image
+from kernelext.link import HostLink
+from kernelext.runs.hostnotes import note_host
 from kernelext.verbs.context import Context
-from kernelext.verbs.environments import IMPORTS, environment_of, note_imports
+from kernelext.verbs.environments import IMPORTS, environment_of, note_imports, projects_by_tag
+from kernelext.verbs.progress import ProgressLine
 from kernelext.verbs.size import size_text
+from kernelext.verbs.table import text_table
 
-HELP = "build the project's image: what it imports or asks for, in the versions of this machine"
-REDRAW_S = 0.1
+HELP = "build the project's image on hosts; list, remove, save and load images"
+ON = "hosts, with commas; without it the default host"
+T = TypeVar("T")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the options."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    build = actions.add_parser("build", help="build it now; else the first cell does")
-    build.add_argument("--on", metavar="HOSTS", help="hosts, with commas; the default host if none")
+    build = actions.add_parser(
+        "build",
+        help="build it now: what [image] asks for, else what notebook and project import",
+        description="Build the project's image now. Without [image] in its kernelext.toml it holds"
+        " what the notebook and the project import, in the versions of this machine.",
+    )
+    build.add_argument("--on", metavar="HOSTS", help=ON)
+    listed = actions.add_parser("ls", help="list the images that were built on hosts")
+    listed.add_argument("--on", metavar="HOSTS", help="hosts, with commas; without it all used")
+    remove = actions.add_parser("rm", help="remove images from hosts")
+    remove.add_argument("images", nargs="*", metavar="IMAGE", help="as `image ls` names it")
+    remove.add_argument("--unused", action="store_true", help="all that no project here uses now")
+    remove.add_argument("--on", metavar="HOSTS", help="hosts, with commas; without it all used")
+    save = actions.add_parser("save", help="write an image to a file that `docker load` reads")
+    save.add_argument("file", metavar="FILE", help="FILE.tar.gz")
+    save.add_argument("image", nargs="?", help="without it the project's")
+    save.add_argument("--on", metavar="HOST", help="where it is; without it the default host")
+    load = actions.add_parser("load", help="take an image from a file to hosts")
+    load.add_argument("file", metavar="FILE")
+    load.add_argument("--on", metavar="HOSTS", help=ON)
 
 
 def run(context: Context, options: argparse.Namespace) -> str:
@@ -42,48 +70,142 @@ def _build(context: Context, options: argparse.Namespace) -> str:
             lines.append(f"not installed here, and left out: {', '.join(unknown)}")
     environment = environment_of(context)
     assert environment is not None
-    names = options.on.split(",") if options.on else [context.settings.default_host]
-    for name in names:
-        host = context.host(name)
-        if host.is_local:
-            raise ImageBuildError(
-                "`local` runs cells with this machine's own Python and needs no image; name a host"
-                " with --on"
-            )
-        begun_s = time.monotonic()
-        with context.links.separate(host) as link:
-            progress = Progress(name)
-            recipe = environment.build(link, progress.show, lambda: None)
-            progress.end()
-            facts = link.image(recipe.tag)
-        size = size_text(sum(wheel.size_bytes for wheel in recipe.wheels))
-        lines.append(
-            f"{name} has {recipe.tag} ({facts.digest[:19]}): {len(recipe.wheels)} wheels,"
-            f" {size}, over {recipe.base or 'its default image'}; Python {facts.python};"
-            f" {time.monotonic() - begun_s:.1f} s"
-        )
+    for host in _named_hosts(context, options.on):
+        with _reached(context, host) as link:
+            lines.append(_build_on(environment, link))
     return "\n".join(lines)
 
 
-class Progress:
-    """A line that says what is being done."""
-
-    def __init__(self, host: str) -> None:
-        self._host = host
-        self._said = ""
-        self._drawn_s = 0.0
-
-    def show(self, step: str) -> None:
-        """Show a step, where it is another one."""
-        if step != self._said and time.monotonic() - self._drawn_s > REDRAW_S:
-            self._said, self._drawn_s = step, time.monotonic()
-            sys.stderr.write(f"\r\x1b[K{self._host}: {step}")
-            sys.stderr.flush()
-
-    def end(self) -> None:
-        """Take the line away."""
-        if self._said:
-            sys.stderr.write("\r\x1b[K")
+def _build_on(environment: Environment, link: HostLink) -> str:
+    begun_s = time.monotonic()
+    with ProgressLine(link.host.name) as line:
+        recipe = environment.build(link, line.show, lambda: None)
+    facts = link.image(recipe.tag)
+    wheels = size_text(sum(wheel.size_bytes for wheel in recipe.wheels))
+    return (
+        f"{link.host.name} has {recipe.tag}: {len(recipe.wheels)} wheels, {wheels}, over"
+        f" {recipe.base or 'its default image'}, Python {facts.python}; digest"
+        f" {facts.digest[:19]}; {time.monotonic() - begun_s:.1f} s"
+    )
 
 
-ACTIONS: dict[str, Callable[[Context, argparse.Namespace], str]] = {"build": _build}
+def _list(context: Context, options: argparse.Namespace) -> str:
+    projects = projects_by_tag(context)
+
+    def rows(link: HostLink) -> list[list[str]]:
+        return [
+            [
+                link.host.name,
+                str(each["tag"]),
+                str(each["digest"])[:19],
+                size_text(int(each["size_bytes"])),
+                ", ".join(sorted(projects.get(str(each["tag"]), ()))),
+            ]
+            for each in link.images()
+        ]
+
+    found, problems = _on_each(context, options.on, rows)
+    lines = [text_table(["host", "image", "digest", "size", "projects"], found)] if found else []
+    return _told(lines or ["no images"], problems)
+
+
+def _remove(context: Context, options: argparse.Namespace) -> str:
+    if bool(options.images) == options.unused:
+        raise ImageBuildError("name images, as `image ls` does, or say --unused")
+    used = projects_by_tag(context)
+
+    def remove(link: HostLink) -> list[str]:
+        there = [str(each["tag"]) for each in link.images()]
+        doomed = [
+            tag for tag in there if (tag not in used if options.unused else tag in options.images)
+        ]
+        for tag in doomed:
+            link.remove_image(tag)
+        return [f"{link.host.name}: removed {tag}" for tag in doomed]
+
+    lines, problems = _on_each(context, options.on, remove)
+    return _told(lines or ["nothing to remove"], problems)
+
+
+def _save(context: Context, options: argparse.Namespace) -> str:
+    (host,) = _named_hosts(context, options.on)[:1]
+    target = Path(options.file).expanduser()
+    partial = target.with_name(f"{target.name}.{os.getpid()}.new")
+    try:
+        with context.links.separate(host) as link, ProgressLine(host.name) as line:
+            image = options.image or _own_image(context, link, line)
+            with partial.open("wb") as out:
+                size_bytes = save_image(link, image, out, line.show, lambda: None)
+        partial.replace(target)
+    except OSError as exc:
+        raise ImageBuildError(f"{target} cannot be written: {exc.strerror}") from exc
+    finally:
+        partial.unlink(missing_ok=True)
+    return f"{target} has {image}, {size_text(size_bytes)}"
+
+
+def _own_image(context: Context, link: HostLink, line: ProgressLine) -> str:
+    environment = environment_of(context)
+    if environment is None:
+        raise ImageBuildError("this project has no image: name one, or `image build` first")
+    return environment.ready(link, line.show, lambda: None)
+
+
+def _load(context: Context, options: argparse.Namespace) -> str:
+    lines = []
+    for host in _named_hosts(context, options.on):
+        with _reached(context, host) as link, ProgressLine(host.name) as line:
+            file = Path(options.file).expanduser()
+            images = load_image(link, file, line.show, lambda: None)
+            lines.append(f"{host.name} has {', '.join(images)}")
+    return "\n".join(lines)
+
+
+def _named_hosts(context: Context, names: str | None) -> list[HostConfig]:
+    """Return the hosts that an option names; `local` has no images."""
+    hosts = [context.host(name) for name in (names or context.settings.default_host).split(",")]
+    if any(host.is_local for host in hosts):
+        raise ImageBuildError(
+            "`local` runs cells with this machine's own Python and needs no image; name a host"
+            " with --on"
+        )
+    return hosts
+
+
+@contextlib.contextmanager
+def _reached(context: Context, host: HostConfig) -> Iterator[HostLink]:
+    """Connect a host that is going to have an image: it is known from then on."""
+    with context.links.separate(host) as link:
+        note_host(context.history, link, link.refresh())
+        yield link
+
+
+def _on_each(
+    context: Context, names: str | None, ask: Callable[[HostLink], list[T]]
+) -> tuple[list[T], list[str]]:
+    """Ask hosts, all that were ever used if none is named; what they say, and who says nothing."""
+    known = [row.name for row in context.history.hosts() if row.name != "local"]
+    found: list[T] = []
+    problems = []
+    for name in names.split(",") if names else known:
+        try:
+            with context.links.separate(context.host(name)) as link:
+                found += ask(link)
+        except (KernelExtError, TimeoutError) as exc:
+            problems.append(f"{name}: {exc}")
+    return found, problems
+
+
+def _told(lines: list[str], problems: list[str]) -> str:
+    if problems:
+        raise HostError("\n".join([*lines, *problems]))
+    return "\n".join(lines)
+
+
+ACTIONS: dict[str, Callable[[Context, argparse.Namespace], str]] = {
+    "build": _build,
+    "ls": _list,
+    "rm": _remove,
+    "save": _save,
+    "load": _load,
+}

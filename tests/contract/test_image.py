@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from kernelext.recipe import REPOSITORY
 from ..image.wheels import Index, make_wheel, serve_index, sha256
 from ..lab.host import Host
 from ..lab.images import NO_PYTHON_TAG, OTHER_TAG, PLAIN_TAG
+from .conftest import check_nothing_left
 from .interrupts import CtrlC
 from .notebook import Notebook
 from .scenes import Scene, small_host_disk
@@ -207,13 +209,15 @@ def test_image_that_was_removed_is_built_again(
     write_project(project, "one")
     lab_notebook.check(CELL.format("host01"))
     before = image_ids(hosts[0])
-    hosts[0].exec("docker", "rmi", "-f", *before)
+    check_nothing_left(hosts[0])
+    hosts[0].exec("docker", "rmi", *before)
     shown = fail(lab_notebook, CELL.format("host01"))
     assert "is not on the host any more; run the cell again" in sentence(shown)
     lab_notebook.check(CELL.format("host01"))
     assert image_ids(hosts[0]) == before
     lab_notebook.run("%unload_ext kernelext")
-    hosts[0].exec("docker", "rmi", "-f", *before)
+    check_nothing_left(hosts[0])
+    hosts[0].exec("docker", "rmi", *before)
     lab_notebook.check("%load_ext kernelext")
     lab_notebook.check(CELL.format("host01"))
     assert image_ids(hosts[0]) == before
@@ -304,3 +308,71 @@ def test_interrupt_while_it_is_built(
     assert isinstance(shown.error, KeyboardInterrupt)
     write_project(project)
     lab_notebook.check("%%remote host01\nx = 2")
+
+
+# the verbs
+
+
+def test_images_are_listed_and_removed(
+    lab_notebook: Notebook, project: Path, hosts: list[Host], index: Index
+) -> None:
+    for name in ("one", "two"):
+        make_wheel(index.folder, name)
+    write_project(project, "one")
+    said = lab_notebook.check("%remote image build --on host01,host02").stdout
+    assert "host01 has kernelext/env:" in said
+    assert "1 wheels" in said
+    write_project(project, "one", "two")
+    lab_notebook.check("%remote image build --on host01")
+    rows = lab_notebook.check("%remote image ls").stdout.splitlines()[1:]
+    assert [row.split()[0] for row in rows] == ["host01", "host01", "host02"]
+    assert [str(project) in row for row in rows].count(True) == 1
+    assert lab_notebook.check("%remote image rm --unused").stdout.count("removed") == 2
+    (row,) = lab_notebook.check("%remote image ls").stdout.splitlines()[1:]
+    assert "removed" in lab_notebook.check(f"%remote image rm {row.split()[1]}").stdout
+    assert lab_notebook.check("%remote image ls").stdout == "no images\n"
+    assert "nothing to remove" in lab_notebook.check("%remote image rm --unused").stdout
+    shown = fail(lab_notebook, "%remote image rm")
+    assert "name images, as `image ls` does, or say --unused" in sentence(shown)
+
+
+def test_image_is_saved_and_loaded_elsewhere(
+    lab_notebook: Notebook, project: Path, hosts: list[Host], index: Index, tmp_path: Path
+) -> None:
+    make_wheel(index.folder, "one")
+    write_project(project, "one")
+    lab_notebook.check(CELL.format("host01"))
+    file = tmp_path / "own.tar.gz"
+    lab_notebook.check(f"%remote image save {file} --on host01")
+    assert "kernelext/env:" in lab_notebook.check(f"%remote image load {file} --on host02").stdout
+    assert image_ids(hosts[1]) == image_ids(hosts[0])
+    with file.open("rb") as stream:
+        hosts[2].exec("docker", "load", stdin=stream)
+    assert image_ids(hosts[2]) == image_ids(hosts[0])
+    (tmp_path / "no.tar").write_bytes(b"no tar at all")
+    shown = fail(lab_notebook, f"%remote image load {tmp_path / 'no.tar'} --on host02")
+    assert isinstance(shown.error, EngineError)
+    shown = fail(lab_notebook, f"%remote image load {tmp_path / 'absent'} --on host02")
+    assert "absent cannot be read" in sentence(shown)
+    shown = fail(lab_notebook, f"%remote image save {tmp_path / 'x'} absent:1 --on host02")
+    assert isinstance(shown.error, ImageNotFound)
+    assert sorted(path.name for path in tmp_path.glob("*.new")) == []
+
+
+def test_what_notebook_and_project_import(
+    lab_notebook: Notebook, project: Path, hosts: list[Host]
+) -> None:
+    """In the versions of this machine, by the index that it uses: the one test that asks it."""
+    optional = "try:\n    import nothere\nexcept ImportError:\n    pass\n"
+    (project / "tools.py").write_text(f"import cloudpickle\n{optional}")
+    lab_notebook.check("from packaging.version import Version")
+    said = lab_notebook.check("%remote image build --on host01").stdout
+    assert "not installed here, and left out: nothere" in said
+    lab_notebook.check(
+        "%%remote host01\nimport importlib.metadata, tools\nnumber = Version('1.5').minor\n"
+        "names = ['cloudpickle', 'packaging', 'ipython']\n"
+        "there = {name: importlib.metadata.version(name) for name in names}"
+    )
+    there = lab_notebook.names["there"]
+    assert there == {name: importlib.metadata.version(name) for name in there}
+    assert lab_notebook.names["number"] == 5

@@ -1,0 +1,69 @@
+"""What a host does with images takes longer than a request: begun, sent what it lacks, awaited."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from kernelext.errors import DaemonError
+from kernelext.link import HostLink
+from kernelext.link.hostlink import Progress
+
+LOOK_S = 0.1
+SENDING_TRIES = 3
+
+Say = Callable[[str], None]
+Check = Callable[[], None]
+
+
+def finish(
+    link: HostLink,
+    ask: Callable[[], Progress],
+    send: Callable[[Sequence[str]], None],
+    say: Say,
+    check: Check,
+) -> Mapping[str, Any]:
+    """Have a host do a job; its result.
+
+    Parameters
+    ----------
+    link : HostLink
+    ask : callable
+        Begins the job, or asks how far it is.
+    send : callable
+        Sends the host the blobs that it lacks, by their digests.
+    say : callable
+        Told what is being done, a few words each time.
+    check : callable
+        Raises when the user wants it to stop; what the host has begun it ends all the same.
+
+    Raises
+    ------
+    DaemonError
+        The host does not keep what it is sent.
+    HostError
+        What the job says.
+    """
+    for _ in range(SENDING_TRIES):
+        progress = ask()
+        if progress.missing:
+            send(progress.missing)
+            continue
+        while progress.result is None:
+            say(_words(progress.told))
+            check()
+            time.sleep(LOOK_S)
+            progress = ask()
+        return progress.result
+    raise DaemonError(f"{link.host.name} does not keep what it is sent")
+
+
+def _words(told: Mapping[str, Any]) -> str:
+    if "made" in told:
+        return f"installing {told['made']} ({told['number']} of {told['of']})"
+    if "loading" in told:
+        return f"loading {told['loading'] / 1e6:.0f} MB into the engine"
+    if "packed" in told:
+        return f"packing, {told['packed'] / 1e6:.0f} MB"
+    return "waiting for the host"

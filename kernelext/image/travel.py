@@ -1,0 +1,120 @@
+"""Images as they are: from one host to another, into a file, out of a file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from kernelext.errors import ImageBuildError
+from kernelext.image.jobs import Check, Say, finish
+from kernelext.link import HostLink
+from kernelext.models import CHUNK_BYTES, Chunk
+
+
+def copy_image(source: HostLink, target: HostLink, image: str, say: Say, check: Check) -> None:
+    """Send an image from one host to another, through this machine; nothing is kept here.
+
+    Parameters
+    ----------
+    source, target : HostLink
+        Connected.
+    image : str
+    say : callable
+        Told what is being done.
+    check : callable
+        Raises when the user wants it to stop.
+
+    Raises
+    ------
+    ImageNotFound
+        The source has it not.
+    EngineError, DiskFull
+    """
+    chunks = _export(source, image, say, check)
+
+    def parts(missing: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        for digest, data in zip(missing, source.blobs(missing), strict=True):
+            check()
+            yield digest, data
+
+    _load(target, chunks, parts, f"from {source.host.name}", say, check)
+    target.forget_images()
+
+
+def save_image(link: HostLink, image: str, out: BinaryIO, say: Say, check: Check) -> int:
+    """Write an image to a file that `docker load` reads too; its bytes.
+
+    Raises
+    ------
+    ImageNotFound
+    DiskFull
+    """
+    chunks = _export(link, image, say, check)
+    size_bytes = 0
+    for data in link.blobs([chunk.digest for chunk in chunks]):
+        check()
+        size_bytes += out.write(data)
+        say(f"saving {size_bytes / 1e6:.0f} MB")
+    return size_bytes
+
+
+def load_image(link: HostLink, file: Path, say: Say, check: Check) -> list[str]:
+    """Take images from a file to a host; what they are called.
+
+    Raises
+    ------
+    ImageBuildError
+        The file cannot be read.
+    EngineError
+        It has no images.
+    DiskFull
+    """
+    places: dict[str, int] = {}
+    chunks = []
+    try:
+        with file.open("rb") as source:
+            while data := source.read(CHUNK_BYTES):
+                chunks.append(Chunk(hashlib.sha256(data).hexdigest(), len(data)))
+                places[chunks[-1].digest] = (len(chunks) - 1) * CHUNK_BYTES
+    except OSError as exc:
+        raise ImageBuildError(f"{file} cannot be read: {exc.strerror}") from exc
+
+    def parts(missing: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        with file.open("rb") as source:
+            for digest in missing:
+                check()
+                source.seek(places[digest])
+                yield digest, source.read(CHUNK_BYTES)
+
+    images = _load(link, chunks, parts, f"of {file.name}", say, check)
+    link.forget_images()
+    return images
+
+
+def _export(link: HostLink, image: str, say: Say, check: Check) -> list[Chunk]:
+    result = finish(link, lambda: link.export_image(image), _send_nothing, say, check)
+    return [Chunk.from_json(chunk) for chunk in result["chunks"]]
+
+
+def _send_nothing(_: Sequence[str]) -> None:
+    """Send nothing: an export needs no blobs."""
+
+
+def _load(
+    link: HostLink,
+    chunks: Sequence[Chunk],
+    parts: Callable[[Sequence[str]], Iterator[tuple[str, bytes]]],
+    whence: str,
+    say: Say,
+    check: Check,
+) -> list[str]:
+    sizes = {chunk.digest: chunk.size_bytes for chunk in chunks}
+
+    def send(missing: Sequence[str]) -> None:
+        say(f"sending {sum(sizes[digest] for digest in missing) / 1e6:.0f} MB {whence}")
+        link.put(parts(missing))
+
+    result = finish(link, lambda: link.load_image(chunks), send, say, check)
+    return [str(name) for name in result["images"]]
