@@ -317,7 +317,7 @@ def test_images_are_listed_and_removed(
     lab_notebook: Notebook, project: Path, hosts: list[Host], index: Index
 ) -> None:
     for name in ("one", "two"):
-        make_wheel(index.folder, name)
+        make_wheel(index.folder, name, "7.0")  # of which no other test's project has an image
     write_project(project, "one")
     said = lab_notebook.check("%remote image build --on host01,host02").stdout
     assert "host01 has kernelext/env:" in said
