@@ -101,7 +101,7 @@ def run_uv(words: Sequence[str], folder: Path, environ: Mapping[str, str], probl
         It says why not, in its last lines.
     """
     done = subprocess.run(
-        [uv.find_uv_bin(), *words],
+        [uv.find_uv_bin(), *words, "--color", "never"],
         cwd=folder,
         env=dict(environ),
         stdin=subprocess.DEVNULL,

@@ -20,10 +20,11 @@ import numpy as np
 import pytest
 
 from examples.demo import EXAMPLES, environment, execute
+from kernelext.recipe import REPOSITORY
 
 from ..lab.lab import Lab
 
-NOTEBOOKS = ("01_folds.ipynb", "02_hosts.ipynb")
+NOTEBOOKS = ("01_folds.ipynb", "02_hosts.ipynb", "03_image.ipynb")
 GONE_S = 5.0  # a daemon that lets go of its lock has yet to leave its interpreter
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -205,6 +206,25 @@ def test_hosts_notebook_gives_what_this_machine_gives(scratch: Path) -> None:
     assert [line.split()[1] for line in table] == [f"host0{n}" for n in (1, 2, 3, 1, 2)]
     assert all("done" in line for line in table)
     assert "validation_0-logloss" in output(remote, "log")
+
+
+@pytest.mark.timeout(400)
+def test_image_notebook_runs_on_a_host_that_has_nothing(scratch: Path, lab: Lab) -> None:
+    (scratch / "kernelext.toml").write_text("")  # the host's image is the plain one
+    notebook = read("03_image.ipynb")
+    (scratch / "work").mkdir()
+    execute(notebook, scratch / "work")
+    host = lab.host("host01")
+    images = host.exec("docker", "images", "-q", REPOSITORY).stdout.split()
+    host.exec("docker", "rmi", "-f", *images)
+
+    assert output(notebook, "missing") == "No module named 'sklearn'\n"
+    assert re.search(r"host01 has kernelext/env:\w{12}: \d+ wheels", output(notebook, "build"))
+    assert output(notebook, "fit").startswith("trained on 426 rows by XGBoost ")
+    used = output(notebook, "use").splitlines()
+    assert used[0] == "the same versions True"
+    assert float(used[1].split()[1]) > 0.95
+    assert len(output(notebook, "list").splitlines()) == 2
 
 
 def run_and_keep(notebook: nbformat.NotebookNode, folder: Path) -> dict[str, np.ndarray]:
