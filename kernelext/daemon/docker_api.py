@@ -119,13 +119,16 @@ class DockerAPI:
             for line in _texts(response):
                 yield json.loads(line)
 
-    def pull(self, image: str) -> str:
-        """Have the engine pull an image; why it cannot, or an empty text."""
-        tag = None if ":" in image.rpartition("/")[2] else "latest"
+    def pull(self, image: str, auth: str = "") -> str:
+        """Have the engine pull an image, with a login to its registry; why it cannot."""
+        has_tag = ":" in image.rpartition("/")[2] or "@" in image
+        query = {"fromImage": image, "tag": None if has_tag else "latest"}
+        login = {"X-Registry-Auth": auth} if auth else {}
         problem = ""
         try:
-            for line in self.lines("POST", "/images/create", fromImage=image, tag=tag):
-                problem = str(line.get("error", problem))
+            with self._request("POST", "/images/create", None, query, None, login) as response:
+                for line in _texts(response):
+                    problem = str(json.loads(line).get("error", problem))
         except DockerError as exc:
             problem = str(exc) or "no word from it"
         return problem

@@ -92,9 +92,9 @@ class DockerEngine:
 
     # images
 
-    def inspect_image(self, image: str) -> ImageFacts:
-        """Look an image up, pull it where it is absent, and probe it once."""
-        digest = self._image_id(image)
+    def inspect_image(self, image: str, pulls: bool = True, auth: str = "") -> ImageFacts:
+        """Look an image up, pull it where it is absent and may be pulled, and probe it once."""
+        digest = self._image_id(image, pulls, auth)
         with self._facts_lock:
             known = self._known_facts()
             if "machine" not in known.get(digest, {}):
@@ -104,7 +104,7 @@ class DockerEngine:
                 partial.replace(self._facts_path)
             return ImageFacts(digest, **known[digest])
 
-    def _image_id(self, image: str) -> str:
+    def _image_id(self, image: str, pulls: bool, auth: str) -> str:
         try:
             return str(self._api.call("GET", f"/images/{image}/json")["Id"])
         except DockerError as exc:
@@ -115,11 +115,13 @@ class DockerEngine:
                 f"the project's image ({image}) is not on the host any more; run the cell again: it"
                 " is built anew"
             )
-        self._pull(image)
+        if not pulls:
+            raise ImageNotFound(f"the image {image} is not on the host")
+        self._pull(image, auth)
         return str(self._api.call("GET", f"/images/{image}/json")["Id"])
 
-    def _pull(self, image: str) -> None:
-        problem = self._api.pull(image)
+    def _pull(self, image: str, auth: str) -> None:
+        problem = self._api.pull(image, auth)
         if problem:
             raise ImageNotFound(
                 f"the image {image} is not on the host and cannot be pulled there"

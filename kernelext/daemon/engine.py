@@ -87,8 +87,15 @@ class Engine(Protocol):
     def default_image(self) -> str:
         """Return the image of a cell that names none."""
 
-    def inspect_image(self, image: str) -> ImageFacts:
-        """Look an image up, pull it where it is absent, and probe it once.
+    def inspect_image(self, image: str, pulls: bool = True, auth: str = "") -> ImageFacts:
+        """Look an image up, pull it where it is absent and may be pulled, and probe it once.
+
+        Parameters
+        ----------
+        image : str
+        pulls : bool
+        auth : str
+            The login to its registry (Docker Engine API, "Authentication").
 
         Raises
         ------

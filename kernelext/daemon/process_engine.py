@@ -79,7 +79,7 @@ class ProcessEngine:
         """Return nothing: there are no images."""
         return ""
 
-    def inspect_image(self, image: str) -> ImageFacts:
+    def inspect_image(self, image: str, pulls: bool = True, auth: str = "") -> ImageFacts:
         """Probe the interpreter that cells run in."""
         if image:
             raise EngineError(

@@ -153,7 +153,8 @@ class Service:
 
     def _image(self, header: Header, _: bytes) -> Answer:
         image = header.get("image") or self._engine.default_image()
-        return {"facts": to_json(self._engine.inspect_image(str(image)))}, b""
+        pulls, auth = bool(header.get("pulls", True)), str(header.get("auth", ""))
+        return {"facts": to_json(self._engine.inspect_image(str(image), pulls, auth))}, b""
 
     def _build(self, header: Header, _: bytes) -> Answer:
         recipe = Recipe.from_json(header["recipe"])

@@ -1,7 +1,8 @@
 """The notebook's environment as an image on a host, without a registry. Runs no cell."""
 
 from kernelext.image.environment import Environment, tags_in_use
-from kernelext.image.travel import copy_image, load_image, save_image
+from kernelext.image.finding import find_image
+from kernelext.image.travel import load_image, save_image
 from kernelext.image.wanted import Wanted
 
-__all__ = ["Environment", "Wanted", "copy_image", "load_image", "save_image", "tags_in_use"]
+__all__ = ["Environment", "Wanted", "find_image", "load_image", "save_image", "tags_in_use"]

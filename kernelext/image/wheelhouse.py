@@ -10,8 +10,6 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import requests
-
 from kernelext.bundle import file_chunks
 from kernelext.errors import ImageBuildError
 from kernelext.image.resolving import Pin
@@ -94,7 +92,7 @@ class Wheelhouse:
                 time.sleep(PAUSE_S * attempt)
                 try:
                     found = _copy(pin, partial)
-                except (requests.RequestException, OSError) as exc:
+                except OSError as exc:  # the library's errors are such, too
                     problem = str(exc)
                     continue
                 if found == pin.sha256:
@@ -111,6 +109,8 @@ class Wheelhouse:
 
 def _copy(pin: Pin, target: Path) -> str:
     """Copy a wheel from its address; its SHA-256."""
+    import requests  # a tenth of a second, which only a fetch has to wait
+
     digest = hashlib.sha256()
     with target.open("wb") as out:
         if urlsplit(pin.url).scheme == "file":

@@ -96,10 +96,26 @@ class HostLink(StandingLink):
         if follower is not None:
             follower(header, body)
 
-    def image(self, name: str) -> ImageFacts:
-        """Ask what an image holds, the host's default one if `name` is empty; asked once."""
+    def image(self, name: str, *, pulls: bool = True, auth: str = "") -> ImageFacts:
+        """Ask what an image holds, the host's default one if `name` is empty; asked once.
+
+        Parameters
+        ----------
+        name : str
+        pulls : bool
+            Whether the host pulls an absent one.
+        auth : str
+            Its login to the registry (Docker Engine API, "Authentication"); kept nowhere.
+
+        Raises
+        ------
+        ImageNotFound
+        EngineError
+            It has no Python.
+        """
         if name not in self._images:
-            answer, _ = self.ask({"op": "image", "image": name}, timeout_s=IMAGE_TIMEOUT_S)
+            request = {"op": "image", "image": name, "pulls": pulls, "auth": auth}
+            answer, _ = self.ask(request, timeout_s=IMAGE_TIMEOUT_S)
             self._images[name] = ImageFacts.from_json(answer["facts"])
         return self._images[name]
 

@@ -53,6 +53,14 @@ class LinkPool:
         finally:
             link.close()
 
+    def others(self, link: HostLink) -> list[HostLink]:
+        """Return the links of other hosts with Docker that are connected now."""
+        with self._lock:
+            known = list(self._links.values())
+        return [
+            each for each in known if each is not link and each.is_open and not each.host.is_local
+        ]
+
     def close(self) -> None:
         """End all connections."""
         with self._lock:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kernelext.history import History
+from kernelext.link import LinkPool
 from kernelext.models import AttemptId
 from kernelext.runs.homecoming import Homecoming
 from kernelext.runs.plan import RunPlan
@@ -25,6 +26,8 @@ class Desk:
     history : History
     home : Path
         The folder of all runs.
+    links : LinkPool
+        Of this process.
     out : queue.Queue
         Takes the updates.
     homecoming : Homecoming or None
@@ -35,6 +38,7 @@ class Desk:
     encoder: Encoder
     history: History
     home: Path
+    links: LinkPool
     out: queue.Queue[Update]
     homecoming: Homecoming | None = None
 

@@ -90,7 +90,15 @@ class Run:
         before = [link.traffic() for link in links]
         self._before = list(zip(links, before, strict=True))
         encoder = Encoder(self.plan, self._row.python)
-        desk = Desk(self.plan, encoder, self._history, self._home, self._updates, self._homecoming)
+        desk = Desk(
+            self.plan,
+            encoder,
+            self._history,
+            self._home,
+            self._links,
+            self._updates,
+            self._homecoming,
+        )
         slots = {link.host.name: self._slots(link) for link in links}
         placed = place(list(self.plan.folds), slots)
         for link in links:

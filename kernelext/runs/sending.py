@@ -70,8 +70,6 @@ class Sender:
         Raises when the user wants it to stop; called between parts.
     on_submit : callable
         Told True before the folds are submitted, False when the host has refused them.
-    on_build : callable
-        Told what is done for an image that the host does not have.
     """
 
     def __init__(
@@ -81,24 +79,26 @@ class Sender:
         encoder: Encoder,
         check: Callable[[], None],
         on_submit: Callable[[bool], None],
-        on_build: Callable[[str], None],
     ) -> None:
         self._plan = plan
         self._link = link
         self._encoder = encoder
         self._check = check
         self._on_submit = on_submit
-        self._on_build = on_build
         self._image = ""
         self.notes: list[str] = []  # what the user is to be told of the image
 
-    def submit(self, folds: Sequence[str], attempt: int, on_large: Callable[[int], None]) -> None:
+    def submit(
+        self, folds: Sequence[str], attempt: int, image: str, on_large: Callable[[int], None]
+    ) -> None:
         """Send what the host lacks and queue the folds there.
 
         Parameters
         ----------
         folds : sequence of str
         attempt : int
+        image : str
+            What cells run in, which is on the host; empty for its default one.
         on_large : callable
             Told how many bytes are going to be sent, when it is more than a message.
 
@@ -111,7 +111,8 @@ class Sender:
         LinkLost
             Call it again: what has arrived is there.
         """
-        facts = self._link.image(self._find_image())
+        self._image = image
+        facts = self._link.image(image)
         self._check_magic(facts)
         common = self._encoder.common(facts)
         own = {fold: self._encoder.of_fold(fold, facts) for fold in folds}
@@ -136,15 +137,6 @@ class Sender:
             inline = []
             self._put(lacking, parts)
         raise DaemonError(f"{self._link.host.name} does not keep what it is sent")
-
-    def _find_image(self) -> str:
-        """Return what the image is called on the host, where it is built if it has to be."""
-        environment = self._plan.environment_on(self._link.host)
-        if environment is None:
-            self._image = self._plan.image_on(self._link.host)
-        else:
-            self._image = environment.ready(self._link, self._on_build, self._check)
-        return self._image
 
     def _check_magic(self, facts: ImageFacts) -> None:
         if self._plan.magic and "ipython" not in {name.lower() for name in facts.packages}:

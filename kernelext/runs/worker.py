@@ -19,6 +19,7 @@ from kernelext.errors import (
     KernelExtError,
     RunError,
 )
+from kernelext.image import find_image
 from kernelext.link import HostLink
 from kernelext.models import AttemptEnd, AttemptId, EndCause, RunState
 from kernelext.runs.desk import Desk
@@ -153,13 +154,21 @@ class HostWorker(threading.Thread):
             return
         generation = self._link.generation
         plan, encoder = self._plan, self._desk.encoder
-        sender = Sender(
-            plan, self._link, encoder, self._check, self._note_submission, self._say_building
-        )
-        sender.submit(self._folds, 1, self._say_sending)
+        sender = Sender(plan, self._link, encoder, self._check, self._note_submission)
+        sender.submit(self._folds, 1, self._ready_image(), self._say_sending)
         for note in sender.notes:
             self._say("note", note)
         self._followed_on = generation
+
+    def _ready_image(self) -> str:
+        """Have the run's image on the host, and return what it is called there."""
+        environment = self._plan.environment_on(self._link.host)
+        if environment is not None:
+            return environment.ready(self._link, self._say_building, self._check)
+        image = self._plan.image_on(self._link.host)
+        others = self._desk.links.others(self._link)
+        find_image(self._link, image, others, self._say_building, self._check)
+        return image
 
     def _note_submission(self, is_submitted: bool) -> None:
         self._submitted = is_submitted

@@ -27,6 +27,7 @@ SUITE = "bookworm"  # its Python is 3.11
 OTHER_SUITE = "bullseye"  # its Python is 3.9
 HOST_PACKAGES = [
     "ca-certificates",
+    "docker-registry",
     "docker.io",
     "iproute2",
     "iptables",
