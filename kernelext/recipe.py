@@ -10,7 +10,8 @@ from typing import Any
 
 from kernelext.models import Chunk, known_fields, to_json
 
-REPOSITORY = "kernelext/env"
+NAMESPACE = "kernelext"  # of our images: no registry is asked for them
+PROJECTS = "env"
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,14 @@ class Recipe:
         Its id on the host.
     wheels : tuple of Wheel
         What is installed over it, by name.
+    name : str
+        What the image is called: ``env`` for that of a project.
     """
 
     base: str
     base_digest: str
     wheels: tuple[Wheel, ...] = ()
+    name: str = PROJECTS
 
     @property
     def digest(self) -> str:
@@ -72,7 +76,7 @@ class Recipe:
     @property
     def tag(self) -> str:
         """What the image is called on a host."""
-        return f"{REPOSITORY}:{self.digest[:12]}"
+        return f"{NAMESPACE}/{self.name}:{self.digest[:12]}"
 
     @property
     def chunks(self) -> tuple[Chunk, ...]:

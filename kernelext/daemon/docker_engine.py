@@ -18,7 +18,7 @@ from kernelext.daemon.engine import PROBE, THREAD_VARIABLES, ContainerPlan, Cont
 from kernelext.daemon.gpus import NO_RUNTIME, GpuFinding
 from kernelext.errors import EngineError, ImageNotFound
 from kernelext.models import HOME_DIR, ImageFacts
-from kernelext.recipe import REPOSITORY, Recipe, Wheel
+from kernelext.recipe import NAMESPACE, Recipe, Wheel
 
 CELL_UID = 10001
 BUILD_MOUNT = "/kernelext/build"
@@ -110,10 +110,10 @@ class DockerEngine:
         except DockerError as exc:
             if exc.status != 404:
                 raise
-        if image.startswith(f"{REPOSITORY}:"):
+        if image.startswith(f"{NAMESPACE}/"):
             raise ImageNotFound(
-                f"the project's image ({image}) is not on the host any more; run the cell again: it"
-                " is built anew"
+                f"the image {image} is not on the host any more; run the cell again: a"
+                " project's is built anew"
             )
         if not pulls:
             raise ImageNotFound(f"the image {image} is not on the host")

@@ -21,7 +21,7 @@ from kernelext.daemon.docker_api import DockerAPI, DockerError
 from kernelext.daemon.engine import Say
 from kernelext.daemon.layers import BLOCK_BYTES, Layer, LayerTar, layers_of
 from kernelext.errors import DiskFull, EngineError, ImageNotFound
-from kernelext.recipe import REPOSITORY, Recipe, Wheel
+from kernelext.recipe import NAMESPACE, Recipe, Wheel
 
 CREATED = "1980-01-01T00:00:00Z"
 KEPT_BYTES = 256 * 1024**2  # a smaller layer may be stacked otherwise in the next image
@@ -103,7 +103,7 @@ class DockerImages:
 
     def _stacked(self) -> set[tuple[str, ...]]:
         """Return the stacks of layers that the engine has of images like ours."""
-        filters = json.dumps({"reference": [REPOSITORY]})
+        filters = json.dumps({"reference": [f"{NAMESPACE}/*"]})
         stacks: set[tuple[str, ...]] = set()
         for each in self._api.call("GET", "/images/json", filters=filters):
             found = self._api.call("GET", f"/images/{each['Id']}/json")
@@ -115,7 +115,7 @@ class DockerImages:
 
     def list_all(self) -> list[dict[str, Any]]:
         """List the projects' images."""
-        filters = json.dumps({"reference": [REPOSITORY]})
+        filters = json.dumps({"reference": [f"{NAMESPACE}/*"]})
         return [
             {"tag": tag, "digest": str(each["Id"]), "size_bytes": int(each["Size"])}
             for each in self._api.call("GET", "/images/json", filters=filters)

@@ -2,7 +2,17 @@
 
 from kernelext.image.environment import Environment, tags_in_use
 from kernelext.image.finding import find_image
-from kernelext.image.travel import load_image, save_image
+from kernelext.image.recipes import recipe_names
+from kernelext.image.travel import load_image, packed_bytes, save_image
 from kernelext.image.wanted import Wanted
 
-__all__ = ["Environment", "Wanted", "find_image", "load_image", "save_image", "tags_in_use"]
+__all__ = [
+    "Environment",
+    "Wanted",
+    "find_image",
+    "load_image",
+    "packed_bytes",
+    "recipe_names",
+    "save_image",
+    "tags_in_use",
+]

@@ -23,7 +23,7 @@ from kernelext.image.wanted import Wanted, project_key
 from kernelext.image.wheelhouse import Wheelhouse
 from kernelext.link import HostLink
 from kernelext.models import CHUNK_BYTES, ImageFacts
-from kernelext.recipe import Recipe, Wheel
+from kernelext.recipe import PROJECTS, Recipe, Wheel
 
 
 class Environment:
@@ -38,6 +38,8 @@ class Environment:
     home : Path
         The user's data folder.
     environ : mapping of str to str
+    name : str
+        What the image is called: ``env`` for a project's.
     """
 
     def __init__(
@@ -47,12 +49,15 @@ class Environment:
         base: str | None,
         home: Path,
         environ: Mapping[str, str],
+        name: str = PROJECTS,
     ) -> None:
         self.wanted = wanted
+        self._name = name
         self._project = project
         self._base = base
         self._environ = environ
-        self._notes = home / "images" / f"{project_key(project)}.json"
+        key = project_key(project) if name == PROJECTS else f"recipe-{name}"
+        self._notes = home / "images" / f"{key}.json"
         self._wheels = Wheelhouse(home / "wheels")
         self._lock = threading.Lock()
         self._digest = f"{wanted.digest} {fingerprint(wanted.local)}"
@@ -102,7 +107,8 @@ class Environment:
             pins = self._absent_pins(facts, self._pins(Target.of(facts, base), say))
             wheels = self._wheels.fetch(pins, say, check)
         paths = {wheel: self._wheels.path(pin) for pin, wheel in zip(pins, wheels, strict=True)}
-        recipe = Recipe(base, facts.digest, tuple(sorted(wheels, key=lambda each: each.name)))
+        ordered = tuple(sorted(wheels, key=lambda each: each.name))
+        recipe = Recipe(base, facts.digest, ordered, self._name)
         self._build_there(link, recipe, paths, say, check)
         with self._lock:
             notes = self._read_notes()
@@ -123,7 +129,8 @@ class Environment:
             found = json.loads(self._notes.read_text())
             if isinstance(found, dict) and found.get("wanted") == self._digest:
                 return found
-        return {"wanted": self._digest, "project": str(self._project)}
+        owner = str(self._project) if self._name == PROJECTS else f"the recipe {self._name}"
+        return {"wanted": self._digest, "project": owner}
 
     def _write_notes(self, notes: Mapping[str, Any]) -> None:
         self._notes.parent.mkdir(parents=True, exist_ok=True)

@@ -60,6 +60,17 @@ def save_image(link: HostLink, image: str, out: BinaryIO, say: Say, check: Check
     return size_bytes
 
 
+def packed_bytes(link: HostLink, image: str, say: Say, check: Check) -> int:
+    """Return how large an image is as `save_image` writes it; it stays packed on the host.
+
+    Raises
+    ------
+    ImageNotFound
+    DiskFull
+    """
+    return sum(chunk.size_bytes for chunk in _export(link, image, say, check))
+
+
 def load_image(link: HostLink, file: Path, say: Say, check: Check) -> list[str]:
     """Take images from a file to a host; what they are called.
 

@@ -14,6 +14,7 @@ from kernelext.image import Environment, Wanted, tags_in_use
 from kernelext.image.importing import Imports, imports_of_project
 from kernelext.image.importing import environment_of as environment_of_modules
 from kernelext.image.reading import read_source
+from kernelext.image.recipes import read_recipe
 from kernelext.image.wanted import project_key
 from kernelext.verbs.context import Context
 
@@ -40,6 +41,19 @@ def environment_of(context: Context) -> Environment | None:
         wanted = replace(wanted, requirements=(*wanted.requirements, *table.packages))
     home = data_dir(context.environ)
     return Environment(context.project, wanted, table.base, home, context.environ)
+
+
+def environment_of_recipe(context: Context, name: str) -> Environment:
+    """Return the environment of a recipe that comes with kernelext.
+
+    Raises
+    ------
+    ImageBuildError
+        There is none of that name.
+    """
+    base, wanted = read_recipe(name)
+    home = data_dir(context.environ)
+    return Environment(context.project, wanted, base, home, context.environ, name)
 
 
 def projects_by_tag(context: Context) -> dict[str, set[str]]:

@@ -12,11 +12,17 @@ from typing import TypeVar
 
 from kernelext.errors import HostError, ImageBuildError, KernelExtError
 from kernelext.hosts.config import HostConfig
-from kernelext.image import Environment, load_image, save_image
+from kernelext.image import Environment, load_image, packed_bytes, recipe_names, save_image
 from kernelext.link import HostLink
 from kernelext.runs.hostnotes import note_host
 from kernelext.verbs.context import Context
-from kernelext.verbs.environments import IMPORTS, environment_of, note_imports, projects_by_tag
+from kernelext.verbs.environments import (
+    IMPORTS,
+    environment_of,
+    environment_of_recipe,
+    note_imports,
+    projects_by_tag,
+)
 from kernelext.verbs.progress import ProgressLine
 from kernelext.verbs.size import size_text
 from kernelext.verbs.table import text_table
@@ -34,6 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="build it now: what [image] asks for, else what notebook and project import",
         description="Build the project's image now. Without [image] in its kernelext.toml it holds"
         " what the notebook and the project import, in the versions of this machine.",
+    )
+    build.add_argument(
+        "recipe",
+        nargs="?",
+        help="instead of the project's a base image: " + ", ".join(recipe_names()),
     )
     build.add_argument("--on", metavar="HOSTS", help=ON)
     listed = actions.add_parser("ls", help="list the images that were built on hosts")
@@ -62,30 +73,45 @@ def run(context: Context, options: argparse.Namespace) -> str:
 
 
 def _build(context: Context, options: argparse.Namespace) -> str:
-    table = context.settings.environment
     lines = []
+    if options.recipe:
+        environment = environment_of_recipe(context, options.recipe)
+    else:
+        environment, lines = _own_environment(context)
+    for host in _named_hosts(context, options.on):
+        with _reached(context, host) as link:
+            lines.append(_build_on(environment, link, packs=bool(options.recipe)))
+    return "\n".join(lines)
+
+
+def _own_environment(context: Context) -> tuple[Environment, list[str]]:
+    """Return the project's environment, by what it imports now, and what there is to say of it."""
+    table = context.settings.environment
+    lines: list[str] = []
     if table is None or table.source == IMPORTS:
         unknown = note_imports(context).unknown
         if unknown:
             lines.append(f"not installed here, and left out: {', '.join(unknown)}")
     environment = environment_of(context)
     assert environment is not None
-    for host in _named_hosts(context, options.on):
-        with _reached(context, host) as link:
-            lines.append(_build_on(environment, link))
-    return "\n".join(lines)
+    return environment, lines
 
 
-def _build_on(environment: Environment, link: HostLink) -> str:
+def _build_on(environment: Environment, link: HostLink, *, packs: bool) -> str:
     begun_s = time.monotonic()
+    packed = ""
     with ProgressLine(link.host.name) as line:
         recipe = environment.build(link, line.show, lambda: None)
+        took_s = time.monotonic() - begun_s
+        if packs:  # it is likely to be sent on
+            size_bytes = packed_bytes(link, recipe.tag, line.show, lambda: None)
+            packed = f"; {size_text(size_bytes)} compressed, base and all"
     facts = link.image(recipe.tag)
     wheels = size_text(sum(wheel.size_bytes for wheel in recipe.wheels))
     return (
         f"{link.host.name} has {recipe.tag}: {len(recipe.wheels)} wheels, {wheels}, over"
         f" {recipe.base or 'its default image'}, Python {facts.python}; digest"
-        f" {facts.digest[:19]}; {time.monotonic() - begun_s:.1f} s"
+        f" {facts.digest[:19]}; {took_s:.1f} s{packed}"
     )
 
 

@@ -22,7 +22,7 @@ from kernelext.errors import (
 from kernelext.history import History
 from kernelext.history.paths import history_path
 from kernelext.link.client import DaemonClient
-from kernelext.recipe import REPOSITORY
+from kernelext.recipe import NAMESPACE
 
 from ..image.wheels import Index, make_wheel, serve_index, sha256
 from ..lab.host import Host
@@ -52,7 +52,7 @@ def hosts(lab_names: list[Host]) -> Iterator[list[Host]]:
     """The lab's hosts; after the test they have no image of a project."""
     yield lab_names
     for host in lab_names:
-        images = host.exec("docker", "images", "-q", REPOSITORY).stdout.split()
+        images = host.exec("docker", "images", "-q", f"{NAMESPACE}/*").stdout.split()
         if images:
             host.exec("docker", "rmi", "-f", *images)
 
@@ -85,7 +85,7 @@ def write_project(project: Path, *lines: str, base: str = PLAIN_TAG) -> None:
 
 def image_ids(host: Host) -> list[str]:
     """The ids of the projects' images on a host."""
-    return host.exec("docker", "images", "-q", "--no-trunc", REPOSITORY).stdout.split()
+    return host.exec("docker", "images", "-q", "--no-trunc", f"{NAMESPACE}/*").stdout.split()
 
 
 def test_first_cell_builds_and_the_next_asks_for_nothing_more(

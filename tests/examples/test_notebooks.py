@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from examples.demo import EXAMPLES, environment, execute
-from kernelext.recipe import REPOSITORY
+from kernelext.recipe import NAMESPACE
 
 from ..lab.lab import Lab
 
@@ -215,7 +215,7 @@ def test_image_notebook_runs_on_a_host_that_has_nothing(scratch: Path, lab: Lab)
     (scratch / "work").mkdir()
     execute(notebook, scratch / "work")
     host = lab.host("host01")
-    images = host.exec("docker", "images", "-q", REPOSITORY).stdout.split()
+    images = host.exec("docker", "images", "-q", f"{NAMESPACE}/*").stdout.split()
     host.exec("docker", "rmi", "-f", *images)
 
     assert output(notebook, "missing") == "No module named 'sklearn'\n"
