@@ -73,7 +73,7 @@ def run(context: Context, options: argparse.Namespace) -> str:
 
 
 def _build(context: Context, options: argparse.Namespace) -> str:
-    lines = []
+    lines: list[str] = []
     if options.recipe:
         environment = environment_of_recipe(context, options.recipe)
     else:
