@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,17 @@ from kernelext.models import Chunk, known_fields, to_json
 
 NAMESPACE = "kernelext"  # of our images: no registry is asked for them
 PROJECTS = "env"
+
+
+def normal_name(name: str) -> str:
+    """Return the one spelling of a distribution's name (PEP 503).
+
+    Examples
+    --------
+    >>> normal_name("Scikit_Learn")
+    'scikit-learn'
+    """
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @dataclass(frozen=True)

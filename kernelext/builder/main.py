@@ -16,7 +16,6 @@ import importlib.metadata
 import json
 import multiprocessing
 import os
-import re
 import site
 import sys
 import sysconfig
@@ -24,6 +23,7 @@ import zipfile
 from pathlib import Path
 
 from kernelext.builder.piece import write_piece
+from kernelext.recipe import normal_name
 
 DISTRO_PREFIX = "/usr"  # whose own packages are the distribution's
 
@@ -78,7 +78,7 @@ def _installed(name: str, folder: str) -> list[str]:
     """List the files of what `folder` has of a distribution, and the folders that are its alone."""
     found: set[str] = set()
     for each in importlib.metadata.distributions(path=[folder]):
-        if _normal(each.metadata["Name"] or "") == _normal(name):
+        if normal_name(each.metadata["Name"] or "") == normal_name(name):
             found.update(os.path.normpath(str(each.locate_file(file))) for file in each.files or ())
     parents = {parent for path in found for parent in Path(path).parents}
     inside = {parent for parent in parents if Path(folder) in parent.parents}
@@ -89,10 +89,6 @@ def _holds_only(folder: Path, files: set[str]) -> bool:
     """Whether a folder has nothing but some files and their byte code."""
     there = (path for path in folder.rglob("*") if not path.is_dir() and path.suffix != ".pyc")
     return all(str(path) in files for path in there)
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _say(line: dict[str, str]) -> None:

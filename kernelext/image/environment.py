@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -23,7 +22,7 @@ from kernelext.image.wanted import Wanted, project_key
 from kernelext.image.wheelhouse import Wheelhouse
 from kernelext.link import HostLink
 from kernelext.models import CHUNK_BYTES, ImageFacts
-from kernelext.recipe import PROJECTS, Recipe, Wheel
+from kernelext.recipe import PROJECTS, Recipe, Wheel, normal_name
 
 
 class Environment:
@@ -158,8 +157,8 @@ class Environment:
 
     def _absent_pins(self, facts: ImageFacts, pins: list[Pin]) -> list[Pin]:
         """Leave out what the base has in the same version."""
-        there = {_normal(name): version for name, version in facts.packages.items()}
-        return [pin for pin in pins if there.get(_normal(pin.name)) != pin.version]
+        there = {normal_name(name): version for name, version in facts.packages.items()}
+        return [pin for pin in pins if there.get(normal_name(pin.name)) != pin.version]
 
     # on the host
 
@@ -217,7 +216,3 @@ def tags_in_use(home: Path) -> dict[str, set[str]]:
             for noted in notes.get("hosts", {}).values():
                 found.setdefault(noted["tag"], set()).add(str(notes["project"]))
     return found
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from kernelext.image.locals import GIT
 from kernelext.image.wanted import Wanted
+from kernelext.recipe import normal_name
 
 # What values travel by in their better forms (DESIGN 5), beside the library that they are of.
 COMPANIONS = {
@@ -74,7 +76,7 @@ def environment_of(modules: Iterable[str]) -> Imports:
     names: set[str] = set()
     unknown: set[str] = set()
     for module in set(modules) - sys.stdlib_module_names - {"__main__"}:
-        found = {_normal(name) for name in distributions.get(module, ())} - set(OWN)
+        found = {normal_name(name) for name in distributions.get(module, ())} - set(OWN)
         names |= found
         if not found and module not in OWN:
             unknown.add(module)
@@ -87,9 +89,9 @@ def environment_of(modules: Iterable[str]) -> Imports:
         for name in companions
         if name in versions
     }
-    local = {name: folder for name in names if (folder := _folder(name))}
+    local = {name: source for name in names if (source := _source(name))}
     requirements = sorted(f"{name}=={versions[name]}" for name in names - local.keys())
-    limits = [f"{name}=={version}" for name, version in versions.items() if not _folder(name)]
+    limits = [f"{name}=={version}" for name, version in versions.items() if not _source(name)]
     wanted = Wanted(
         IMPORTED,
         tuple(requirements),
@@ -110,7 +112,7 @@ def _installed() -> dict[str, str]:
     for each in importlib.metadata.distributions():
         name = each.metadata["Name"]
         if name and each.version:
-            found.setdefault(_normal(name), each.version)
+            found.setdefault(normal_name(name), each.version)
     return found
 
 
@@ -124,7 +126,7 @@ def _closure(names: Iterable[str]) -> set[str]:
             continue
         found.add(name)
         matches = (re.match(r"[A-Za-z0-9._-]+", line) for line in _needs(name))
-        todo += [_normal(match.group()) for match in matches if match]
+        todo += [normal_name(match.group()) for match in matches if match]
     return found
 
 
@@ -137,17 +139,20 @@ def _needs(name: str) -> list[str]:
     return [line for line in lines if "extra ==" not in line]
 
 
-def _folder(name: str) -> str:
-    """Return the folder of a distribution that is installed from one (PEP 610)."""
+def _source(name: str) -> str:
+    """Return the folder or the address of Git that a distribution is installed from (PEP 610)."""
     try:
         text = importlib.metadata.distribution(name).read_text("direct_url.json")
     except importlib.metadata.PackageNotFoundError:
         return ""
     if not text:
         return ""
-    url = json.loads(text)
-    is_folder = "dir_info" in url and urlsplit(url["url"]).scheme == "file"
-    return unquote(urlsplit(url["url"]).path) if is_folder else ""
+    found = json.loads(text)
+    folder = f"#subdirectory={found['subdirectory']}" if "subdirectory" in found else ""
+    if found.get("vcs_info", {}).get("vcs") == "git":
+        return f"{GIT}{found['url']}@{found['vcs_info']['commit_id']}{folder}"
+    is_folder = "dir_info" in found and urlsplit(found["url"]).scheme == "file"
+    return unquote(urlsplit(found["url"]).path) if is_folder else ""
 
 
 def _imported(code: str) -> set[str]:
@@ -184,7 +189,3 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

@@ -13,6 +13,7 @@ from kernelext.image.wanted import Wanted
 
 INCLUDE = re.compile(r"(-r|--requirement|-c|--constraint)[ =]\s*(\S+)")
 EDITABLE = re.compile(r"(-e|--editable)[ =]\s*(\S+)")
+IN_GIT = re.compile(r"(?<!\S)git\+\S+")
 DEEPEST = 10
 SOURCES = ("requirements.txt", "pyproject.toml", "uv.lock", "imports")
 
@@ -69,6 +70,8 @@ def _follow(
             is_limit = included[1] in ("-c", "--constraint")
             into = constraints if is_limit else requirements
             _follow(path.parent / included[2], into, constraints, local, depth - 1)
+        elif in_git := IN_GIT.search(line):
+            local.append(in_git[0])
         elif editable or line.startswith((".", "/")):
             folder = editable[2] if editable else line.partition(";")[0].strip()
             local.append(str((path.parent / folder).resolve()))

@@ -83,7 +83,14 @@ def resolve(
     )
 
 
-def run_uv(words: Sequence[str], folder: Path, environ: Mapping[str, str], problem: str) -> str:
+def run_uv(
+    words: Sequence[str],
+    folder: Path,
+    environ: Mapping[str, str],
+    problem: str,
+    *,
+    shows_lines: bool = False,
+) -> str:
     """Run uv and return what it prints.
 
     Parameters
@@ -94,6 +101,8 @@ def run_uv(words: Sequence[str], folder: Path, environ: Mapping[str, str], probl
     environ : mapping of str to str
     problem : str
         What an error begins with.
+    shows_lines : bool
+        Whether an error has the last lines as they are, of a build's log; else one sentence.
 
     Raises
     ------
@@ -110,6 +119,9 @@ def run_uv(words: Sequence[str], folder: Path, environ: Mapping[str, str], probl
         timeout=TIMEOUT_S,
         check=False,
     )
+    if done.returncode and shows_lines:
+        lines = done.stderr.strip().splitlines()[-SAID_LINES:]
+        raise ImageBuildError("\n    ".join([f"{problem}; its last lines:", *lines]))
     if done.returncode:
         raise ImageBuildError(f"{problem}: {_reason(done.stderr)}")
     return done.stdout

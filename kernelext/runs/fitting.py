@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from kernelext.errors import ValueCodecError
 from kernelext.models import ImageFacts
+from kernelext.recipe import normal_name
 from kernelext.values import Encoded, abilities_of
 
 MIN_PYTHON = (3, 9)
@@ -91,6 +92,25 @@ class Advice:
                         f" {host} has {there}: it may behave otherwise there; name an image of"
                         " the same version with --image."
                     )
+        return self._new(found, facts)
+
+    def of_versions(self, here: Mapping[str, str], facts: ImageFacts, host: str) -> list[str]:
+        """Return a sentence on versions that differ, those that have not been said yet."""
+        there = {normal_name(name): version for name, version in facts.packages.items()}
+        told = {
+            f"version of {name}": f"{name} {there[normal_name(name)]} ({version} here)"
+            for name, version in sorted(here.items())
+            if there.get(normal_name(name), version) != version
+        }
+        new = self._new(told, facts)
+        if not new:
+            return []
+        return [
+            f"The image on {host} has {', '.join(new)}; `%remote image build` makes one with the"
+            " versions of this machine."
+        ]
+
+    def _new(self, found: Mapping[str, str], facts: ImageFacts) -> list[str]:
         new = {what: text for what, text in found.items() if (facts.digest, what) not in self._said}
         self._said.update((facts.digest, what) for what in new)
         return list(new.values())

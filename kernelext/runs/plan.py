@@ -51,6 +51,8 @@ class RunPlan:
         What the project's image is built of, on hosts that have images.
     limits : Limits
     env : mapping of str to str
+    packages : mapping of str to str
+        Versions here of what the cell imports or its inputs come from.
     magic : str
         The cell's first line that needs IPython, as a message names it; empty for none.
     folder : str
@@ -82,6 +84,7 @@ class RunPlan:
     environment: Environment | None = None
     limits: Limits = field(default_factory=Limits)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    packages: Mapping[str, str] = field(default_factory=dict)
     magic: str = ""
     folder: str = "."
     baseline: Baseline | None = None

@@ -68,8 +68,8 @@ def prepare_run(context: Context, cell: Cell, options: CellOptions) -> Run:
     KernelExtError
         Before anything has moved.
     """
-    plan, names = plan_run(context, cell, options)
-    row = _row(context, cell, options, plan, names)
+    plan, _ = plan_run(context, cell, options)
+    row = _row(context, cell, options, plan)
     return Run(plan, row, links=context.links, history=context.history, home=context.runs_dir)
 
 
@@ -116,6 +116,7 @@ def plan_run(
         image=options.image,
         project_image=settings.image,
         environment=environment_of(context),
+        packages=_versions({*names.imports, *_modules(inputs)}),
         limits=options.limits,
         env=_env(context, options, settings),
         folder=_folder(context),
@@ -226,9 +227,7 @@ def _row(
     cell: Cell,
     options: CellOptions,
     plan: RunPlan,
-    names: CellNames,
 ) -> RunRow:
-    modules = {*names.imports, *_modules(plan.inputs)}
     return RunRow(
         id=plan.run,
         owner=plan.owner,
@@ -241,7 +240,7 @@ def _row(
         project_dir=str(context.project),
         hosts=tuple(host.name for host in plan.hosts),
         options=_plain(options),
-        packages=_versions(modules),
+        packages=plan.packages,
         python=platform.python_version(),
         kernelext_version=kernelext.__version__,
     )
