@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from kernelext.errors import ImageNotFound
+from kernelext.errors import ImageBuildError, ImageNotFound
 from kernelext.hosts.config import HostConfig
 from kernelext.image.importing import IMPORTED
 from kernelext.image.jobs import Check, Say, finish
@@ -102,6 +102,7 @@ class Environment:
         """Build the image on a host, unless it is there; see `ready`."""
         base = self.base_on(link.host)
         facts = link.image(base)
+        self._require_python(facts, base)
         with self._lock:
             pins = self._absent_pins(facts, self._pins(Target.of(facts, base), say))
             wheels = self._wheels.fetch(pins, say, check)
@@ -115,6 +116,14 @@ class Environment:
             hosts[link.host.name] = {"base": base, "tag": recipe.tag}
             self._write_notes(notes)
         return recipe
+
+    def _require_python(self, facts: ImageFacts, base: str) -> None:
+        wanted = self.wanted.python
+        if wanted and not f"{facts.python}.".startswith(f"{wanted}."):
+            raise ImageBuildError(
+                f"{self.wanted.source} asks for Python {wanted}, and {base or 'the image'} has"
+                f" {facts.python}: name a base with Python {wanted} in [image]"
+            )
 
     # what is known
 

@@ -14,8 +14,9 @@ from kernelext.image.wanted import Wanted
 INCLUDE = re.compile(r"(-r|--requirement|-c|--constraint)[ =]\s*(\S+)")
 EDITABLE = re.compile(r"(-e|--editable)[ =]\s*(\S+)")
 IN_GIT = re.compile(r"(?<!\S)git\+\S+")
+CONDA_SPEC = re.compile(r"([A-Za-z0-9_.-]+)\s*(.*)")
 DEEPEST = 10
-SOURCES = ("requirements.txt", "pyproject.toml", "uv.lock", "imports")
+SOURCES = ("requirements.txt", "environment.yml", "pyproject.toml", "uv.lock", "imports")
 
 
 def read_source(project: Path, source: str) -> Wanted:
@@ -43,6 +44,8 @@ def read_source(project: Path, source: str) -> Wanted:
     if path.name == "pyproject.toml":
         lock = path.with_name("uv.lock")
         return _read_lock(lock, source) if lock.exists() else _read_pyproject(path, source)
+    if path.name in ("environment.yml", "environment.yaml"):
+        return _read_conda(path, source)
     if path.suffix in (".txt", ".in"):
         return _read_requirements(path, source)
     raise ImageBuildError(
@@ -88,6 +91,29 @@ def _lines(path: Path) -> list[str]:
     joined = re.sub(r"\\\r?\n", " ", text)
     lines = (re.sub(r"(^|\s)#.*$", "", line).strip() for line in joined.splitlines())
     return [line for line in lines if line]
+
+
+def _read_conda(path: Path, source: str) -> Wanted:
+    """Read the pip part of an environment of conda's, and its Python."""
+    import yaml  # a project without such a file does not wait for it
+
+    try:
+        table = yaml.safe_load(path.read_text(encoding="utf-8"))
+        needs = table["dependencies"]
+        texts = [need for need in needs if isinstance(need, str)]
+        lines = [line for need in needs if isinstance(need, dict) for line in need["pip"]]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as exc:
+        raise ImageBuildError(f"{source} cannot be read as an environment of conda: {exc}") from exc
+    specs = [CONDA_SPEC.fullmatch(text.strip().rpartition("::")[2]) for text in texts]
+    named = {spec[1].lower(): spec[2] for spec in specs if spec}
+    others = sorted(named.keys() - {"python", "pip"})
+    if others or len(named) < len(texts):
+        raise ImageBuildError(
+            f"{source} takes {', '.join(others) or 'something'} from conda's channels, and images"
+            " are built of wheels: write them below `- pip:`, by their names there"
+        )
+    python = re.match(r"={1,2}\s*(\d+\.\d+)", named.get("python", ""))
+    return Wanted(source, tuple(lines), python=python[1] if python else "")
 
 
 def _read_pyproject(path: Path, source: str) -> Wanted:

@@ -23,13 +23,16 @@ class Wanted:
     constraints : tuple of str
         Versions that hold for whatever is needed besides.
     local : tuple of str
-        Folders of packages that are built here.
+        Folders, and addresses of Git, of packages that are built here.
+    python : str
+        The version that the base has to have, as far as it is said.
     """
 
     source: str
     requirements: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     local: tuple[str, ...] = ()
+    python: str = ""
 
     @property
     def digest(self) -> str:
@@ -40,7 +43,7 @@ class Wanted:
     def from_json(cls, data: Mapping[str, Any]) -> Wanted:
         """Read the JSON form."""
         lists = {key: tuple(data[key]) for key in ("requirements", "constraints", "local")}
-        return cls(str(data["source"]), **lists)
+        return cls(str(data["source"]), python=str(data.get("python", "")), **lists)
 
 
 def project_key(project: Path) -> str:

@@ -376,3 +376,28 @@ def test_what_notebook_and_project_import(
     there = lab_notebook.names["there"]
     assert there == {name: importlib.metadata.version(name) for name in there}
     assert lab_notebook.names["number"] == 5
+
+
+def test_python_that_the_base_has_not(
+    lab_notebook: Notebook, project: Path, hosts: list[Host], index: Index
+) -> None:
+    (project / "environment.yml").write_text("dependencies: [python=3.12, {pip: [one]}]\n")
+    table = f'[image]\nbase = "{PLAIN_TAG}"\nfrom = "environment.yml"\n'
+    (project / "kernelext.toml").write_text(table)
+    shown = fail(lab_notebook, "%%remote host01\nx = 1")
+    assert isinstance(shown.error, ImageBuildError)
+    assert "asks for Python 3.12, and python:3.11-slim has 3.11.2" in sentence(shown)
+    make_wheel(index.folder, "one")
+    (project / "environment.yml").write_text("dependencies: [python=3.11, {pip: [one]}]\n")
+    lab_notebook.check(CELL.format("host01"))
+
+
+def test_versions_that_differ_are_said_once(
+    lab_notebook: Notebook, project: Path, hosts: list[Host], index: Index
+) -> None:
+    make_wheel(index.folder, "packaging", "0.1", files={"packaging/__init__.py": ""})
+    write_project(project, "packaging==0.1")
+    said = lab_notebook.check("%%remote host01\nimport packaging").stderr
+    here = importlib.metadata.version("packaging")
+    assert f"The image on host01 has packaging 0.1 ({here} here)" in said
+    assert "packaging" not in lab_notebook.check("%%remote host01\nimport packaging").stderr

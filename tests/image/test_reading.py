@@ -47,6 +47,19 @@ def test_pyproject(tmp_path: Path) -> None:
     assert read_source(tmp_path, "pyproject.toml").requirements == ("numpy", "pandas>2")
 
 
+def test_pip_part_of_an_environment_of_conda(tmp_path: Path) -> None:
+    file = tmp_path / "environment.yml"
+    head = "name: x\nchannels: [conda-forge]\ndependencies:\n"
+    file.write_text(f"{head}  - python=3.11\n  - pip\n  - pip:\n    - numpy<3\n    - tqdm\n")
+    wanted = read_source(tmp_path, "environment.yml")
+    assert (wanted.requirements, wanted.python) == (("numpy<3", "tqdm"), "3.11")
+    file.write_text(f"{head}  - conda-forge::python >=3.9\n  - pip: [tqdm]\n")
+    assert read_source(tmp_path, "environment.yml").python == ""
+    file.write_text(f"{head}  - numpy=1.26\n  - pytorch::torch\n  - pip: [tqdm]\n")
+    with pytest.raises(ImageBuildError, match=r"takes numpy, torch from conda.* below `- pip:`"):
+        read_source(tmp_path, "environment.yml")
+
+
 def test_lock_says_exact_versions(
     index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,6 +87,8 @@ def test_lock_says_exact_versions(
         ("pyproject.toml", "[tool.x]\n", "has no [project] with `dependencies`"),
         ("pyproject.toml", "[", "pyproject.toml cannot be read"),
         ("uv.lock", "nonsense", "uv.lock cannot be read"),
+        ("environment.yml", "dependencies: 3", "cannot be read as an environment of conda"),
+        ("environment.yml", "a: [", "cannot be read as an environment of conda"),
         ("requirements.txt", "-r absent.txt", "absent.txt cannot be read"),
         ("requirements.txt", "-r requirements.txt", "is included by itself"),
     ],
