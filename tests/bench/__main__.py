@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..lab.commands import say
-from . import folds, phases, prints, reading, sessions, trivial, unchanged, values
+from . import folds, image, phases, prints, reading, sessions, trivial, unchanged, values
 from .report import Section, table
 from .scene import Scene, set_scene
 
@@ -27,6 +27,7 @@ MEASUREMENTS: dict[str, Callable[[Scene], Section | list[Section]]] = {
     "prints": prints.measure,
     "phases": phases.measure,
     "values": values.measure,
+    "image": image.measure,
 }
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from .timing import Sample
 
-FACTORS = {"ms": 1000.0, "s": 1.0, "x": 1.0, "bytes": 1.0}
-DIGITS = {"ms": 1, "s": 2, "x": 2, "bytes": 0}
+FACTORS = {"ms": 1000.0, "s": 1.0, "x": 1.0, "bytes": 1.0, "requests": 1.0}
+DIGITS = {"ms": 1, "s": 2, "x": 2, "bytes": 0, "requests": 0}
 HEAD = ("", "n", "median", "p95", "min", "")
 
 
@@ -23,7 +23,7 @@ class Row:
     sample : Sample
         In seconds, where the unit is a time.
     unit : str
-        ``ms``, ``s``, ``x`` or ``bytes``.
+        ``ms``, ``s``, ``x``, ``bytes`` or ``requests``.
     note : str
         What the numbers are to be compared with.
     at_most : float or None
