@@ -49,12 +49,18 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
 
 @pytest.fixture
 def hosts(lab_names: list[Host]) -> Iterator[list[Host]]:
-    """The lab's hosts; after the test they have no image of a project."""
+    """The lab's hosts; before and after the test they have no image of ours."""
+    remove_images(lab_names)
     yield lab_names
-    for host in lab_names:
+    remove_images(lab_names)
+
+
+def remove_images(hosts: list[Host]) -> None:
+    """Remove what was built on hosts."""
+    for host in hosts:
         images = host.exec("docker", "images", "-q", f"{NAMESPACE}/*").stdout.split()
         if images:
-            host.exec("docker", "rmi", "-f", *images)
+            host.exec("docker", "rmi", "-f", *set(images))
 
 
 @pytest.fixture
