@@ -11,6 +11,7 @@ from typing import Any
 
 from kernelext.history import History, history_path
 from kernelext.hosts import find_project, known_hosts_names, load_settings
+from kernelext.image.recipes import recipe_names
 from kernelext.verbs.celloptions import cell_parser
 
 RUNS_SHOWN = 50
@@ -68,6 +69,10 @@ class Surroundings:
         """Return what ``--out`` takes."""
         return [Choice("none", "keyword"), *self.variables()]
 
+    def recipes(self) -> list[Choice]:
+        """Return the base images that come with kernelext."""
+        return [Choice(name, "recipe") for name in recipe_names()]
+
     def environment(self) -> list[Choice]:
         """Return the names of environment variables."""
         return [Choice(name, "variable") for name in sorted(self.environ)]
@@ -81,6 +86,7 @@ SOURCES: dict[str, Callable[[Surroundings], list[Choice]]] = {
     "inputs": Surroundings.variables,
     "outputs": Surroundings.outputs,
     "env": Surroundings.environment,
+    "recipe": Surroundings.recipes,
     "run": Surroundings.runs,
 }
 LISTS = frozenset({"on", "inputs", "outputs", "env"})
@@ -110,13 +116,16 @@ def complete_cell_line(kind: str, words: list[str], last: str, here: Surrounding
 def complete_command_line(
     parser: argparse.ArgumentParser, words: list[str], last: str, here: Surroundings
 ) -> list[Choice]:
-    """Complete the last word of a verb's line; `parser` is that of all verbs."""
-    verbs = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    """Complete the last word of a verb's line; `parser` is that of all verbs, or of one's actions."""
+    below = [each for each in parser._actions if isinstance(each, argparse._SubParsersAction)]
+    if not below:
+        return _complete(parser, words, last, here)
+    verbs = below[0].choices
     if not words:
-        return _beginning(last, [Choice(name, "verb") for name in verbs.choices])
-    if words[0] not in verbs.choices:
+        return _beginning(last, [Choice(name, "verb") for name in verbs])
+    if words[0] not in verbs:
         return []
-    return _complete(verbs.choices[words[0]], words[1:], last, here)
+    return complete_command_line(verbs[words[0]], words[1:], last, here)
 
 
 def _complete(

@@ -57,6 +57,11 @@ def test_cell_lines(
         (["logs", "--fold", "3"], "ab", ["abc123"]),
         (["doctor", "aws01"], "aws", ["aws01", "aws02"]),
         (["gc"], "--o", ["--older-than"]),
+        (["image"], "", ["build", "ls", "rm", "save", "load"]),
+        (["image", "build"], "c", ["cpu"]),
+        (["image", "build", "--on"], "aws01,", ["aws01,aws02"]),
+        (["image", "rm"], "--u", ["--unused"]),
+        (["image", "nothing"], "", []),
         (["nothing"], "", []),
     ],
 )
