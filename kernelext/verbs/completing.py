@@ -116,7 +116,7 @@ def complete_cell_line(kind: str, words: list[str], last: str, here: Surrounding
 def complete_command_line(
     parser: argparse.ArgumentParser, words: list[str], last: str, here: Surroundings
 ) -> list[Choice]:
-    """Complete the last word of a verb's line; `parser` is that of all verbs, or of one's actions."""
+    """Complete the last word of a verb's line; `parser` is that of verbs or actions."""
     below = [each for each in parser._actions if isinstance(each, argparse._SubParsersAction)]
     if not below:
         return _complete(parser, words, last, here)

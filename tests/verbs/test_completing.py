@@ -59,7 +59,7 @@ def test_cell_lines(
         (["gc"], "--o", ["--older-than"]),
         (["image"], "", ["build", "ls", "rm", "save", "load"]),
         (["image", "build"], "c", ["cpu"]),
-        (["image", "build", "--on"], "aws01,", ["aws01,aws02"]),
+        (["image", "build", "--on"], "aws01,a", ["aws01,aws02"]),
         (["image", "rm"], "--u", ["--unused"]),
         (["image", "nothing"], "", []),
         (["nothing"], "", []),
