@@ -6,13 +6,14 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from kernelext.errors import ImageBuildError, ImageNotFound
 from kernelext.hosts.config import HostConfig
+from kernelext.image.finding import find_image
 from kernelext.image.importing import IMPORTED
 from kernelext.image.jobs import Check, Say, finish
 from kernelext.image.locals import build_wheel, fingerprint
@@ -70,7 +71,7 @@ class Environment:
         """Return the base image on a host; empty is the host's default."""
         return self._base or host.image or ""
 
-    def ready(self, link: HostLink, say: Say, check: Check) -> str:
+    def ready(self, link: HostLink, say: Say, check: Check, others: Iterable[HostLink] = ()) -> str:
         """Have the image on a host, and return what it is called there.
 
         Nothing is asked of a host that is known to have it, beyond what any image is asked.
@@ -83,6 +84,8 @@ class Environment:
             Told what is being done, a few words each time.
         check : callable
             Raises when the user wants it to stop.
+        others : iterable of HostLink
+            Connected hosts that may have the base.
 
         Raises
         ------
@@ -96,11 +99,14 @@ class Environment:
             with contextlib.suppress(ImageNotFound):  # somebody has removed it
                 link.image(tag)
                 return tag
-        return self.build(link, say, check).tag
+        return self.build(link, say, check, others).tag
 
-    def build(self, link: HostLink, say: Say, check: Check) -> Recipe:
+    def build(
+        self, link: HostLink, say: Say, check: Check, others: Iterable[HostLink] = ()
+    ) -> Recipe:
         """Build the image on a host, unless it is there; see `ready`."""
         base = self.base_on(link.host)
+        find_image(link, base, others, say, check)
         facts = link.image(base)
         self._require_python(facts, base)
         with self._lock:

@@ -163,10 +163,10 @@ class HostWorker(threading.Thread):
     def _ready_image(self) -> str:
         """Have the run's image on the host, and return what it is called there."""
         environment = self._plan.environment_on(self._link.host)
-        if environment is not None:
-            return environment.ready(self._link, self._say_building, self._check)
-        image = self._plan.image_on(self._link.host)
         others = self._desk.links.others(self._link)
+        if environment is not None:
+            return environment.ready(self._link, self._say_building, self._check, others)
+        image = self._plan.image_on(self._link.host)
         find_image(self._link, image, others, self._say_building, self._check)
         return image
 
