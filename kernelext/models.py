@@ -336,6 +336,8 @@ class RunSpec:
         Libraries with which the notebook reads results; empty, those of the runner.
     futures : tuple of str
         Features of `__future__` that earlier cells of the notebook have imported.
+    language : str
+        Of the cell, where it is not Python.
     """
 
     run: str
@@ -355,6 +357,7 @@ class RunSpec:
     collect: tuple[str, ...] = ()
     abilities: tuple[str, ...] = ()
     futures: tuple[str, ...] = ()
+    language: str = ""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RunSpec:

@@ -21,6 +21,7 @@ from kernelext.runner.channel import EventChannel
 from kernelext.runner.failure import failure_content
 from kernelext.runner.printing import install_print
 from kernelext.runner.results import Results
+from kernelext.runner.scripts import ScriptShell
 from kernelext.runner.streams import flush_c_streams, install_streams
 from kernelext.values import decode
 from kernelext.wire import Header
@@ -94,6 +95,8 @@ def _execute(
     for ref in inputs:  # once all are read: an object refills its class
         results.note_input(ref)
     results.begin()
+    if spec.language:
+        shell = ScriptShell(spec.language, namespace.get("fold"))
     failure = shell.execute(spec.code, spec.filename, _flags(spec.futures))
     flush_c_streams()
     if failure is None:

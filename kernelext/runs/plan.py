@@ -53,6 +53,8 @@ class RunPlan:
     env : mapping of str to str
     packages : mapping of str to str
         Versions here of what the cell imports or its inputs come from.
+    language : str
+        Of the cell, where it is not Python.
     magic : str
         The cell's first line that needs IPython, as a message names it; empty for none.
     folder : str
@@ -85,6 +87,7 @@ class RunPlan:
     limits: Limits = field(default_factory=Limits)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     packages: Mapping[str, str] = field(default_factory=dict)
+    language: str = ""
     magic: str = ""
     folder: str = "."
     baseline: Baseline | None = None

@@ -177,6 +177,7 @@ class Sender:
             collect=plan.baseline.folders if plan.baseline else (),
             abilities=tuple(sorted(readable)),
             futures=plan.futures,
+            language=plan.language,
         )
 
     def _file_sizes(self) -> dict[str, int]:

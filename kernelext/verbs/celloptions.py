@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from kernelext.errors import OptionError
 from kernelext.hosts import is_variable, parse_duration_s, parse_size_bytes
 from kernelext.models import ALL_GPUS, Limits
+from kernelext.runner.scripts import LANGUAGES
 from kernelext.verbs.parsing import Parser, split_line, split_names
 
 MAX_FOLDS = 10_000
@@ -58,6 +59,8 @@ class CellOptions:
         ``in`` sends the project's files, ``out`` brings changed ones home; ``both``, ``none``.
     dry_run : bool
         Whether to say only what would be done.
+    language : str
+        Of the cell, where it is not Python.
     """
 
     kind: str
@@ -70,6 +73,8 @@ class CellOptions:
     env: tuple[str, ...]
     name: str | None
     sync: str = "both"
+    dry_run: bool = False
+    language: str = ""
 
     @property
     def sends_files(self) -> bool:
@@ -80,8 +85,6 @@ class CellOptions:
     def brings_files(self) -> bool:
         """Whether files that the cell has changed come home."""
         return self.sync in ("out", "both")
-
-    dry_run: bool = False
 
 
 @functools.cache
@@ -109,6 +112,12 @@ def cell_parser(kind: str) -> Parser:
         default="both",
         help="the project's files: in sends them, out brings home what the cell writes below"
         " data/working and data/output; both is the default",
+    )
+    parser.add_argument(
+        "--lang",
+        choices=("python", *LANGUAGES),
+        default="python",
+        help="what the cell is written in; of another language files travel, and no variables",
     )
     parser.add_argument("--name", metavar="NAME", help="what the run is called in the history")
     parser.add_argument(
@@ -154,6 +163,10 @@ def parse_cell_options(kind: str, line: str) -> CellOptions:
         # Not the text: it may hold a value.
         raise OptionError("--env takes names of variables that are set here, as --env TOKEN,USER")
     outputs = _names(found.outputs)
+    if found.lang != "python" and (found.inputs or outputs):
+        raise OptionError(
+            f"a cell of {found.lang} takes and leaves files, no variables: leave out --in and --out"
+        )
     if outputs is not None and "none" in outputs and len(outputs) > 1:
         raise OptionError("--out none brings nothing home; write it alone, or only the names")
     return CellOptions(
@@ -173,6 +186,7 @@ def parse_cell_options(kind: str, line: str) -> CellOptions:
         name=found.name,
         sync=found.sync,
         dry_run=found.dry_run,
+        language="" if found.lang == "python" else found.lang,
     )
 
 

@@ -90,7 +90,7 @@ def plan_run(
         Before anything has moved.
     """
     settings = context.settings
-    names = read_cell(cell.code)
+    names = read_cell("" if options.language else cell.code)
     hosts = tuple(context.host(name) for name in options.hosts or (settings.default_host,))
     inputs = _inputs(cell, names, options)
     root = project_root(context)
@@ -102,13 +102,14 @@ def plan_run(
         kind=options.kind,
         title=options.name or _title(cell.code),
         code=cell.code,
+        language=options.language,
         magic=names.magic,
         filename=cell.filename,
         owner=settings.owner,
         hosts=hosts,
         folds=_folds(options),
         inputs=inputs,
-        outputs=_outputs(names) if options.outputs is None else options.outputs,
+        outputs=_outputs(names, options),
         compare=options.outputs is None and options.kind == "remote",
         namespace=cell.namespace,
         snapshot=snapshot,
@@ -170,8 +171,10 @@ def _refuse_histories(names: CellNames, own: Mapping[str, object], cell: Cell) -
             )
 
 
-def _outputs(names: CellNames) -> tuple[str, ...]:
-    """Return the names that the cell binds; only its host knows what `exec` and `import *` do."""
+def _outputs(names: CellNames, options: CellOptions) -> tuple[str, ...]:
+    """Return the names that come home; only its host knows what `exec` and `import *` bind."""
+    if options.outputs is not None or options.language:
+        return options.outputs or ()
     return (*names.outputs, "*")
 
 
