@@ -50,6 +50,8 @@ class ScriptShell:
         """Run `source`; None when it ended well, else the content of an error event."""
         try:
             self._run(source)
+        except ScriptError as error:
+            return failure_content(error, [f"ScriptError: {error}"])  # no line of it is Python's
         except BaseException as error:  # an interrupt may come at any time
             return failure_content(error)
         return None

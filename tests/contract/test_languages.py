@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 import pytest
@@ -45,7 +44,7 @@ def test_failure_raises_here(notebook: Notebook, host: str) -> None:
     assert isinstance(shown.error, RemoteCellError)
     assert str(shown.error) == "bash ended with exit code 3"
     assert shown.stderr == "why\n"
-    assert re.fullmatch(r"(kernelext\S+|\S*)ScriptError: bash ended .*\n*", shown.traceback)
+    assert shown.traceback.strip() == "ScriptError: bash ended with exit code 3"
 
 
 @pytest.mark.parametrize("host", [pytest.param("host01", marks=pytest.mark.lab)], indirect=True)
