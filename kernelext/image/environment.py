@@ -7,7 +7,7 @@ import json
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from kernelext.image.finding import find_image
 from kernelext.image.importing import IMPORTED
 from kernelext.image.jobs import Check, Say, finish
 from kernelext.image.locals import build_wheel, fingerprint
-from kernelext.image.resolving import Pin, resolve
+from kernelext.image.resolving import Pin, read_lock, resolve
 from kernelext.image.target import Target
 from kernelext.image.wanted import Wanted, project_key
 from kernelext.image.wheelhouse import Wheelhouse
@@ -123,6 +123,10 @@ class Environment:
             self._write_notes(notes)
         return recipe
 
+    def forget_versions(self) -> None:
+        """Choose versions afresh at the next build, the newest that are asked for."""
+        self._notes.unlink(missing_ok=True)
+
     def _require_python(self, facts: ImageFacts, base: str) -> None:
         wanted = self.wanted.python
         if wanted and not f"{facts.python}.".startswith(f"{wanted}."):
@@ -138,13 +142,15 @@ class Environment:
         return str(noted.get("tag", "")) if noted.get("base") == self.base_on(host) else ""
 
     def _read_notes(self) -> dict[str, Any]:
-        """Return what is known of this very environment; an earlier one's is of no use."""
-        with contextlib.suppress(OSError, ValueError):
-            found = json.loads(self._notes.read_text())
-            if isinstance(found, dict) and found.get("wanted") == self._digest:
-                return found
+        """Return what is known of this very environment, and the locks of the one before it."""
+        found: dict[str, Any] = {}
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            found = dict(json.loads(self._notes.read_text()))
+        if found.get("wanted") == self._digest:
+            return found
         owner = str(self._project) if self._name == PROJECTS else f"the recipe {self._name}"
-        return {"wanted": self._digest, "project": owner}
+        earlier = found.get("earlier", {}) | found.get("locks", {})
+        return {"wanted": self._digest, "project": owner, "earlier": earlier}
 
     def _write_notes(self, notes: Mapping[str, Any]) -> None:
         self._notes.parent.mkdir(parents=True, exist_ok=True)
@@ -154,23 +160,23 @@ class Environment:
 
     # from what is wanted to wheels
 
-    def _pins(self, target: Target, say: Say) -> list[Pin]:
+    def _pins(self, target: Target, say: Say) -> tuple[Pin, ...]:
         notes = self._read_notes()
         locks = notes.setdefault("locks", {})
         if target.key not in locks:
             say(f"resolving {self.wanted.source} for Python {target.python}")
             built = [self._build_wheel(folder, say) for folder in self.wanted.local]
             wanted = replace(self.wanted, requirements=(*self.wanted.requirements, *built))
-            found = resolve(wanted, target, self._project, self._environ)
-            locks[target.key] = [asdict(pin) for pin in found]
+            earlier = notes.get("earlier", {}).get(target.key, "")
+            locks[target.key] = resolve(wanted, target, self._project, self._environ, earlier)
             self._write_notes(notes)
-        return [Pin.from_json(pin) for pin in locks[target.key]]
+        return read_lock(locks[target.key], target)
 
     def _build_wheel(self, folder: str, say: Say) -> str:
         say(f"building {Path(folder).name}")
         return build_wheel(folder, self._wheels.folder, self._environ)
 
-    def _absent_pins(self, facts: ImageFacts, pins: list[Pin]) -> list[Pin]:
+    def _absent_pins(self, facts: ImageFacts, pins: Sequence[Pin]) -> list[Pin]:
         """Leave out what the base has in the same version."""
         there = {normal_name(name): version for name, version in facts.packages.items()}
         return [pin for pin in pins if there.get(normal_name(pin.name)) != pin.version]

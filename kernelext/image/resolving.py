@@ -42,16 +42,11 @@ class Pin:
     url: str
     sha256: str
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Pin:
-        """Read the JSON form."""
-        return cls(**{key: str(data[key]) for key in cls.__dataclass_fields__})
-
 
 def resolve(
-    wanted: Wanted, target: Target, folder: Path, environ: Mapping[str, str]
-) -> tuple[Pin, ...]:
-    """Choose a wheel of everything that is needed (uv; format: PEP 751, pylock.toml).
+    wanted: Wanted, target: Target, folder: Path, environ: Mapping[str, str], earlier: str = ""
+) -> str:
+    """Choose a wheel of everything that is needed; the lock that says which (by uv).
 
     Parameters
     ----------
@@ -60,27 +55,46 @@ def resolve(
     folder : Path
         The project's, whose settings of uv hold.
     environ : mapping of str to str
+    earlier : str
+        A lock whose versions are kept where they are still possible.
+
+    Returns
+    -------
+    str
+        A ``pylock.toml`` (PEP 751).
 
     Raises
     ------
     ImageBuildError
-        There is no solution, or no wheel for this Python and platform.
+        There is no solution.
     """
     if not wanted.requirements:
-        return ()
+        return ""
     with tempfile.TemporaryDirectory(prefix="kernelext-") as scratch:
         asked, limits = Path(scratch, "requirements.in"), Path(scratch, "constraints.txt")
+        lock = Path(scratch, "pylock.toml")
         asked.write_text("\n".join(wanted.requirements), encoding="utf-8")
         limits.write_text("\n".join(wanted.constraints), encoding="utf-8")
+        if earlier:
+            lock.write_text(earlier, encoding="utf-8")
         words = ["pip", "compile", str(asked), "--constraints", str(limits), "--quiet"]
         words += ["--python-version", target.python, "--python-platform", target.platform]
-        words += ["--only-binary", ":all:", "--no-python-downloads"]
-        words += ["--format", "pylock.toml", *_indexes(environ)]
+        words += ["--only-binary", ":all:", "--no-python-downloads", "--no-header"]
+        words += ["--format", "pylock.toml", "--output-file", str(lock), *_indexes(environ)]
         what = f"{wanted.source} for Python {target.python}"
-        lock = run_uv(words, folder, environ, f"{what} cannot be resolved")
-    return tuple(
-        _pin(package, target, folder) for package in tomllib.loads(lock).get("packages", ())
-    )
+        run_uv(words, folder, environ, f"{what} cannot be resolved")
+        return lock.read_text(encoding="utf-8")
+
+
+def read_lock(lock: str, target: Target) -> tuple[Pin, ...]:
+    """Return what a lock of `resolve` has chosen.
+
+    Raises
+    ------
+    ImageBuildError
+        Something has no wheel for this Python and platform.
+    """
+    return tuple(_pin(package, target) for package in tomllib.loads(lock).get("packages", ()))
 
 
 def run_uv(
@@ -145,7 +159,7 @@ def _indexes(environ: Mapping[str, str]) -> list[str]:
     return words
 
 
-def _pin(package: Mapping[str, Any], target: Target, folder: Path) -> Pin:
+def _pin(package: Mapping[str, Any], target: Target) -> Pin:
     name, version = str(package["name"]), str(package.get("version", ""))
     wheels = package.get("wheels") or [package.get("archive")]
     if not wheels[0]:
@@ -154,6 +168,6 @@ def _pin(package: Mapping[str, Any], target: Target, folder: Path) -> Pin:
             " choose another version, or another base"
         )
     found = wheels[0]
-    url = str(found["url"]) if "url" in found else (folder / found["path"]).as_uri()
+    url = str(found["url"]) if "url" in found else Path(found["path"]).as_uri()
     file_name = str(found.get("name") or unquote(urlsplit(url).path.rpartition("/")[2]))
     return Pin(name, version, file_name, url, str(found["hashes"]["sha256"]))

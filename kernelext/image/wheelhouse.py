@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -39,9 +41,16 @@ class Wheelhouse:
         """Return where a wheel lies or would lie."""
         return self.folder / pin.sha256 / pin.file_name
 
-    def all(self) -> list[Path]:
-        """Return all wheels that are here."""
-        return list(self.folder.glob("*/*.whl"))
+    def drop(self, before: float, *, dry_run: bool) -> int:
+        """Remove what was not used since a time, in seconds since 1970; its bytes."""
+        size_bytes = 0
+        for folder in self.folder.glob("*"):
+            found = [path.stat() for path in folder.iterdir()]
+            if all(each.st_mtime < before for each in found):
+                size_bytes += sum(each.st_size for each in found)
+                if not dry_run:
+                    shutil.rmtree(folder)
+        return size_bytes
 
     def fetch(
         self,
@@ -65,7 +74,7 @@ class Wheelhouse:
             One cannot be fetched, also when asked again, or is not what was resolved.
         """
         pins = list(pins)
-        absent = [pin for pin in pins if not self.path(pin).exists()]
+        absent = [pin for pin in pins if not self._has(pin)]
         with ThreadPoolExecutor(AT_ONCE) as pool:
             jobs = {pin: pool.submit(self._fetch, pin) for pin in absent}
             try:
@@ -81,6 +90,14 @@ class Wheelhouse:
             Wheel(pin.name, pin.version, pin.file_name, file_chunks(str(self.path(pin))))
             for pin in pins
         ]
+
+    def _has(self, pin: Pin) -> bool:
+        """Whether a wheel is here; its mtime says when it was last asked for."""
+        try:
+            os.utime(self.path(pin))
+        except FileNotFoundError:
+            return False
+        return True
 
     def _fetch(self, pin: Pin) -> None:
         target = self.path(pin)

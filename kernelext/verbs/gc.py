@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kernelext.errors import HostError, KernelExtError
-from kernelext.history import RunFilter, iso_time
+from kernelext.history import RunFilter, data_dir, iso_time
 from kernelext.hosts import parse_duration_s
+from kernelext.image.wheelhouse import Wheelhouse
 from kernelext.runs.journal import VALUES_NAME
 from kernelext.verbs.context import Context
 from kernelext.verbs.size import size_text
@@ -90,6 +91,11 @@ def _home(context: Context, older_than_s: float, *, dry_run: bool) -> list[str]:
         if not dry_run:
             for folder in (context.runs_dir / row.id).glob(f"*/*/{VALUES_NAME}"):
                 shutil.rmtree(folder, ignore_errors=True)
+    wheels = Wheelhouse(data_dir(context.environ) / "wheels")
+    size_bytes = wheels.drop(time.time() - older_than_s, dry_run=dry_run)
+    if size_bytes:
+        total += size_bytes
+        lines.append(f"  wheels of images, {size_text(size_bytes)}")
     return [_sum("at home", total, dry_run=dry_run), *lines]
 
 

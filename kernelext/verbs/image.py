@@ -46,6 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         help="instead of the project's a base image: " + ", ".join(recipe_names()),
     )
+    build.add_argument(
+        "--upgrade",
+        action="store_true",
+        help="choose the newest versions again; without it those chosen before are kept",
+    )
     build.add_argument("--on", metavar="HOSTS", help=ON)
     listed = actions.add_parser("ls", help="list the images that were built on hosts")
     listed.add_argument("--on", metavar="HOSTS", help="hosts, with commas; without it all used")
@@ -78,6 +83,8 @@ def _build(context: Context, options: argparse.Namespace) -> str:
         environment = environment_of_recipe(context, options.recipe)
     else:
         environment, lines = _own_environment(context)
+    if options.upgrade:
+        environment.forget_versions()
     for host in _named_hosts(context, options.on):
         with _reached(context, host) as link:
             lines.append(_build_on(environment, link, packs=bool(options.recipe)))

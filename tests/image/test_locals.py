@@ -12,7 +12,7 @@ import pytest
 
 from kernelext.errors import ImageBuildError
 from kernelext.image.locals import build_wheel, fingerprint
-from kernelext.image.resolving import resolve
+from kernelext.image.resolving import read_lock, resolve
 from kernelext.image.wanted import Wanted
 
 from .test_resolving import TARGET
@@ -57,7 +57,8 @@ def test_folder_is_built_and_what_it_needs_comes_with_it(index: Index, tmp_path:
     requirement = build_wheel(str(tmp_path / "own"), tmp_path / "wheels", os.environ)
     assert requirement.startswith("own @ file://")
     wanted = Wanted("requirements.txt", (requirement,))
-    pins = resolve(wanted, TARGET, tmp_path, {**os.environ, **index.environ()})
+    environ = {**os.environ, **index.environ()}
+    pins = read_lock(resolve(wanted, TARGET, tmp_path, environ), TARGET)
     assert [pin.name for pin in pins] == ["below", "own"]
     wheel = Path(pins[1].url.removeprefix("file://"))
     assert hashlib.sha256(wheel.read_bytes()).hexdigest() == pins[1].sha256

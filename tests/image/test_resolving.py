@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from kernelext.errors import ImageBuildError
-from kernelext.image.resolving import resolve
+from kernelext.image.resolving import read_lock, resolve
 from kernelext.image.target import Target
 from kernelext.image.wanted import Wanted
 from kernelext.image.wheelhouse import Wheelhouse
@@ -23,7 +24,8 @@ def pins(index: Index, *requirements: str, target: Target = TARGET, limits: str 
     """Resolve, and say what was chosen."""
     wanted = Wanted("requirements.txt", requirements, (limits,) if limits else ())
     environ = {**os.environ, **index.environ()}
-    return [pin.file_name for pin in resolve(wanted, target, index.folder, environ)]
+    lock = resolve(wanted, target, index.folder, environ)
+    return [pin.file_name for pin in read_lock(lock, target)]
 
 
 def test_what_is_needed_comes_with_it_within_the_limits(index: Index) -> None:
@@ -76,6 +78,22 @@ def test_what_cannot_be_is_said_in_a_sentence(
     assert "\n" not in text
 
 
+def test_versions_stay_when_something_else_is_added(index: Index, tmp_path: Path) -> None:
+    environ = {**os.environ, **index.environ()}
+    make_wheel(index.folder, "one", "1.0")
+    before = resolve(Wanted("r", ("one",)), TARGET, tmp_path, environ)
+    make_wheel(index.folder, "one", "2.0")
+    make_wheel(index.folder, "two")
+    wanted = Wanted("r", ("one", "two"))
+    kept = read_lock(resolve(wanted, TARGET, tmp_path, environ, before), TARGET)
+    assert [pin.version for pin in kept] == ["1.0", "1.0"]
+    afresh = read_lock(resolve(wanted, TARGET, tmp_path, environ), TARGET)
+    assert [pin.version for pin in afresh] == ["2.0", "1.0"]
+    wanted = Wanted("r", ("one>1", "two"))
+    moved = read_lock(resolve(wanted, TARGET, tmp_path, environ, before), TARGET)
+    assert [pin.version for pin in moved] == ["2.0", "1.0"]
+
+
 def facts(machine: str = "x86_64", libc: str = "2.36", python: str = "3.11.2") -> ImageFacts:
     """What a probe found."""
     return ImageFacts("sha256:0", python, {}, machine, libc)
@@ -97,13 +115,19 @@ def test_target_is_the_images() -> None:
 def test_wheels_are_fetched_once(index: Index, tmp_path: Path) -> None:
     made = [make_wheel(index.folder, name) for name in ("one", "two")]
     wanted = Wanted("requirements.txt", ("one", "two"))
-    found = resolve(wanted, TARGET, tmp_path, {**os.environ, **index.environ()})
+    environ = {**os.environ, **index.environ()}
+    found = read_lock(resolve(wanted, TARGET, tmp_path, environ), TARGET)
     house = Wheelhouse(tmp_path / "house")
     index.asked.clear()
     for _ in range(2):
         wheels = house.fetch(found, lambda _: None)
         assert [wheel.chunks[0].digest for wheel in wheels] == [sha256(path) for path in made]
     assert sorted(index.asked) == [path.name for path in made]
+    size_bytes = sum(path.stat().st_size for path in made)
+    assert house.drop(time.time() - 60, dry_run=False) == 0
+    assert house.drop(time.time() + 60, dry_run=True) == size_bytes
+    assert house.drop(time.time() + 60, dry_run=False) == size_bytes
+    assert list(house.folder.iterdir()) == []
 
 
 def test_broken_download_is_asked_for_again_and_then_said(
@@ -112,13 +136,14 @@ def test_broken_download_is_asked_for_again_and_then_said(
     monkeypatch.setattr("kernelext.image.wheelhouse.PAUSE_S", 0.0)
     wheel = make_wheel(index.folder, "one")
     wanted = Wanted("requirements.txt", ("one",))
-    found = resolve(wanted, TARGET, tmp_path, {**os.environ, **index.environ()})
+    environ = {**os.environ, **index.environ()}
+    found = read_lock(resolve(wanted, TARGET, tmp_path, environ), TARGET)
     house = Wheelhouse(tmp_path / "house")
     index.broken.add(wheel.name)
     index.asked.clear()
     with pytest.raises(ImageBuildError, match=r"one 1.0 cannot be fetched .* has come is kept"):
         house.fetch(found, lambda _: None)
     assert len(index.asked) > 1
-    assert house.all() == []
+    assert [path.name for path in house.folder.glob("*/*")] == []
     index.broken.clear()
     assert house.fetch(found, lambda _: None)[0].file_name == wheel.name
