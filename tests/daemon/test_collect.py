@@ -12,6 +12,7 @@ from kernelext.daemon.adopted import ProcessRecords
 from kernelext.daemon.attempts import Attempt, Attempts
 from kernelext.daemon.blobs import BlobStore
 from kernelext.daemon.collect import Collector
+from kernelext.daemon.imaging import Imaging
 from kernelext.daemon.process_engine import ProcessEngine
 from kernelext.daemon.pulse import Pulse
 from kernelext.daemon.spares import MIN_FILES, Spares
@@ -32,8 +33,9 @@ class Place:
         records = ProcessRecords(root / "processes")
         engine = ProcessEngine(code_dir=root, poke_dir=root, records=records)
         self.spares = Spares(self.state, self.blobs, None)
+        imaging = Imaging(self.state, self.blobs, engine)
         self._collector = Collector(
-            self.state, self.attempts, engine, self.spares, lambda _: self.needed
+            self.state, self.attempts, engine, self.spares, imaging, lambda _: self.needed
         )
 
     def ended(self, run: str, owner: str = "me", state: RunState = RunState.DONE) -> Attempt:
@@ -112,3 +114,13 @@ def test_leftovers_go(place: Place) -> None:
     assert removed == ["1 work directory kernelext-0123", "1 partial blobs"]
     assert not list(place.state.work.iterdir())
     assert not list(place.state.incoming.iterdir())
+
+
+def test_pieces_of_images_go_when_they_are_old(place: Place) -> None:
+    place.state.pieces.mkdir()
+    for name in ("old", "new"):
+        (place.state.pieces / name).write_bytes(b"piece")
+    os.utime(place.state.pieces / "old", (0, 0))
+    assert place.collect(dry_run=True) == ["1 pieces of images"]
+    assert place.collect() == ["1 pieces of images"]
+    assert [path.name for path in place.state.pieces.iterdir()] == ["new"]

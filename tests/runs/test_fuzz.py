@@ -11,18 +11,19 @@ from hypothesis import strategies as st
 
 from kernelext.errors import KernelExtError, ProtocolError
 from kernelext.events import Event
+from kernelext.hosts.config import HostConfig
 from kernelext.models import (
     AttemptEnd,
     AttemptId,
     HostFacts,
     ImageFacts,
-    Limits,
     RunSpec,
     Task,
     ValueRef,
     to_json,
 )
 from kernelext.runs.follower import Follower
+from kernelext.runs.plan import RunPlan
 from kernelext.runs.results import FoldResult, fold_error
 from kernelext.wire import FrameDecoder, encode_frame
 
@@ -42,6 +43,8 @@ json_values = st.recursive(
     ),
     max_leaves=8,
 )
+
+PLAN = RunPlan("run", "remote", "title", "code", "Cell", "me", (HostConfig("host01"),), {})
 
 
 def objects(*names: str) -> st.SearchStrategy[dict[str, object]]:
@@ -117,7 +120,7 @@ def test_fuzzed_journals_stay_in_their_folder(
             path = home.follower.account.value_path(ref)
             assert path.resolve().parent == (Path(name).resolve() / "attempt" / "values")
         result = home.follower.result("host01", AttemptEnd.from_json({"state": "done"}))
-        assert fold_error(result, Limits()) is None
+        assert fold_error(result, PLAN) is None
         home.follower.close()
         assert home.written() <= {"attempt", "attempt/journal"}
 
@@ -185,7 +188,7 @@ def test_nouns_of_fuzzed_json_are_made_or_refused(cls: type) -> None:
 @given(objects("ename", "evalue", "traceback", "lineage"), st.integers() | st.none())
 def test_fuzzed_failures_become_errors(failure: dict[str, object], number: int | None) -> None:
     end = AttemptEnd.from_json({"state": "failed", "cause": "cell_error", "signal": number})
-    error = fold_error(FoldResult(ATTEMPT, "host01", end, failure=failure), Limits())
+    error = fold_error(FoldResult(ATTEMPT, "host01", end, failure=failure), PLAN)
     assert isinstance(error, BaseException)
     assert isinstance(str(error), str)
 
