@@ -139,7 +139,7 @@ def _list(context: Context, options: argparse.Namespace) -> str:
 
     found, problems = _on_each(context, options.on, rows)
     lines = [text_table(["host", "image", "digest", "size", "projects"], found)] if found else []
-    return _told(lines or ["no images"], problems)
+    return "\n".join([*(lines or ["no images"]), *problems])
 
 
 def _remove(context: Context, options: argparse.Namespace) -> str:

@@ -325,19 +325,20 @@ def test_images_are_listed_and_removed(
     for name in ("one", "two"):
         make_wheel(index.folder, name, "7.0")  # of which no other test's project has an image
     write_project(project, "one")
-    said = lab_notebook.check("%remote image build --on host01,host02").stdout
+    on = "--on host01,host02"
+    said = lab_notebook.check(f"%remote image build {on}").stdout
     assert "host01 has kernelext/env:" in said
     assert "1 wheels" in said
     write_project(project, "one", "two")
     lab_notebook.check("%remote image build --on host01")
-    rows = lab_notebook.check("%remote image ls").stdout.splitlines()[1:]
+    rows = lab_notebook.check(f"%remote image ls {on}").stdout.splitlines()[1:]
     assert [row.split()[0] for row in rows] == ["host01", "host01", "host02"]
     assert [str(project) in row for row in rows].count(True) == 1
-    assert lab_notebook.check("%remote image rm --unused").stdout.count("removed") == 2
-    (row,) = lab_notebook.check("%remote image ls").stdout.splitlines()[1:]
-    assert "removed" in lab_notebook.check(f"%remote image rm {row.split()[1]}").stdout
-    assert lab_notebook.check("%remote image ls").stdout == "no images\n"
-    assert "nothing to remove" in lab_notebook.check("%remote image rm --unused").stdout
+    assert lab_notebook.check(f"%remote image rm --unused {on}").stdout.count("removed") == 2
+    (row,) = lab_notebook.check(f"%remote image ls {on}").stdout.splitlines()[1:]
+    assert "removed" in lab_notebook.check(f"%remote image rm {row.split()[1]} {on}").stdout
+    assert lab_notebook.check(f"%remote image ls {on}").stdout == "no images\n"
+    assert "nothing to remove" in lab_notebook.check(f"%remote image rm --unused {on}").stdout
     shown = fail(lab_notebook, "%remote image rm")
     assert "name images, as `image ls` does, or say --unused" in sentence(shown)
 
