@@ -19,8 +19,9 @@ import os
 import site
 import sys
 import sysconfig
-import zipfile
+from multiprocessing.connection import wait
 from pathlib import Path
+from typing import Any
 
 from kernelext.builder.piece import write_piece
 from kernelext.recipe import normal_name
@@ -35,27 +36,64 @@ def main(argv: list[str]) -> int:
     """
     folder = Path(argv[0])
     jobs = json.loads((folder / "job.json").read_text())["pieces"]
-    jobs.sort(key=lambda job: -(folder / "wheels" / job["wheel"]).stat().st_size)
-    workers = min(len(jobs), os.cpu_count() or 1)
-    with multiprocessing.get_context("fork").Pool(workers, maxtasksperchild=1) as pool:
-        each = pool.imap_unordered(_make, [(folder, job) for job in jobs], chunksize=1)
-        for name, problem in each:
+    jobs.sort(key=lambda job: (folder / "wheels" / job["wheel"]).stat().st_size)
+    makers: dict[int, Maker] = {}
+    while jobs or makers:
+        while jobs and len(makers) < (os.cpu_count() or 1):
+            maker = Maker(folder, jobs.pop())
+            makers[maker.sentinel] = maker
+        for sentinel in wait(list(makers)):
+            maker = makers.pop(sentinel)  # type: ignore[arg-type]
+            problem = maker.problem()
             if problem:
-                _say({"error": f"{name} cannot be installed: {problem}"})
+                _say({"error": f"{maker.name} cannot be installed: {problem}"})
                 return 1
-            _say({"made": name})
+            _say({"made": maker.name})
     return 0
 
 
-def _make(asked: tuple[Path, dict[str, str]]) -> tuple[str, str]:
-    folder, job = asked
+class Maker:
+    """A process that makes one piece.
+
+    Parameters
+    ----------
+    folder : Path
+    job : dict
+        Of ``job.json``.
+    """
+
+    def __init__(self, folder: Path, job: dict[str, str]) -> None:
+        self.name = job["name"]
+        self._told, telling = multiprocessing.Pipe(duplex=False)
+        forks = multiprocessing.get_context("fork")
+        self._process = forks.Process(target=_make, args=(folder, job, telling))
+        self._process.start()
+        telling.close()  # so that a death is an end of file
+
+    @property
+    def sentinel(self) -> int:
+        """What becomes ready when the process ends."""
+        return self._process.sentinel
+
+    def problem(self) -> str:
+        """Return why it has made nothing; empty when it has."""
+        try:
+            told = str(self._told.recv())
+        except EOFError:
+            told = "its installation was killed; has the host too little memory?"
+        self._process.join()
+        return told
+
+
+def _make(folder: Path, job: dict[str, str], telling: Any) -> None:
     wheel, target = folder / "wheels" / job["wheel"], folder / "pieces" / job["out"]
-    schemes = _schemes(job["name"])
+    problem = ""
     try:
+        schemes = _schemes(job["name"])
         write_piece(wheel, target, schemes, _installed(job["name"], schemes["purelib"]))
-    except (ValueError, KeyError, zipfile.BadZipFile, OSError) as exc:
-        return job["name"], str(exc) or type(exc).__name__
-    return job["name"], ""
+    except Exception as exc:  # whatever a wheel holds: it has to be named
+        problem = str(exc) or type(exc).__name__
+    telling.send(problem)
 
 
 def _schemes(name: str) -> dict[str, str]:

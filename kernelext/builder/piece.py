@@ -135,8 +135,8 @@ class Piece(WheelDestination):
     def _compile(self, target: str, data: bytes) -> None:
         try:
             code = compile(data, target, "exec", dont_inherit=True, optimize=0)
-        except (SyntaxError, ValueError):
-            return  # a template, or for another Python
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return  # a template, for another Python, or too deep: it is compiled where it is used
         # PEP 552, by date: who changes the file in a container sees the change.
         head = struct.pack("<III", 0, EPOCH_S, len(data) & 0xFFFFFFFF)
         compiled = importlib.util.cache_from_source(target)

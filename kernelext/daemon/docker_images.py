@@ -179,7 +179,10 @@ class DockerImages:
         (folder / "job.json").write_text(json.dumps({"pieces": jobs}))
         self._run_builder(recipe.base_digest, folder, len(jobs), say)
         for name in absent:
-            (made_in / name).replace(self._pieces / name)
+            made = made_in / name
+            if made.is_symlink() or not made.is_file():  # the base's own code was at work there
+                raise EngineError(f"the image {recipe.base} does not build what it is asked for")
+            made.replace(self._pieces / name)
 
     def _has(self, piece: str) -> bool:
         """Whether a piece is here; its mtime says when it was last asked for."""

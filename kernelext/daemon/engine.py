@@ -129,7 +129,7 @@ class Engine(Protocol):
         """
 
     def list_images(self) -> list[dict[str, Any]]:
-        """List the projects' images: ``tag``, ``digest``, ``size_bytes``, ``layers``."""
+        """List the projects' images: ``tag``, ``digest``, ``size_bytes``."""
 
     def export_image(self, image: str) -> Iterator[bytes]:
         """Yield an image as a tar that `load_image` reads.

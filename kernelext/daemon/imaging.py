@@ -6,6 +6,7 @@ import hashlib
 import logging
 import secrets
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from kernelext.recipe import Recipe, Wheel
 
 log = logging.getLogger(__name__)
 
+PATIENCE_S = 5.0  # a client that waits asks ten times a second
 FAST = 1  # of zlib's levels: a link is slower than it, a disk is not
 GZIP = 31  # of zlib's formats
 
@@ -45,11 +47,17 @@ class Job:
         self.progress: Mapping[str, Any] = {}
         self.result: Mapping[str, Any] | None = None
         self.error: KernelExtError | None = None
+        self.ended_s = 0.0
 
     @property
     def is_over(self) -> bool:
         """Whether nothing more happens."""
-        return self.result is not None or self.error is not None
+        return self.ended_s > 0
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it has ended and whoever waited for it has gone."""
+        return self.is_over and time.monotonic() - self.ended_s > PATIENCE_S
 
 
 class Imaging:
@@ -110,7 +118,7 @@ class Imaging:
         """Return a job, which is begun if none goes on; its end is told once."""
         with self._lock:
             job = self._jobs.get(name)
-            if job is None:
+            if job is None or job.is_stale:
                 job = self._jobs[name] = Job(chunks)
                 threading.Thread(target=self._run, args=(job, work), daemon=True).start()
             elif job.is_over:
@@ -132,6 +140,8 @@ class Imaging:
         except Exception as exc:  # the client waits for a word
             log.exception("imaging.failed")
             job.error = DaemonError(f"the image cannot be made ({exc!r})")
+        finally:
+            job.ended_s = time.monotonic()
 
     # the work
 

@@ -1,6 +1,6 @@
 """The notebook's environment as an image on a host, without a registry. Runs no cell."""
 
-from kernelext.image.environment import Environment, tags_in_use
+from kernelext.image.environment import Environment, tags_built, tags_in_use
 from kernelext.image.finding import find_image
 from kernelext.image.recipes import recipe_names
 from kernelext.image.travel import load_image, packed_bytes, save_image
@@ -14,5 +14,6 @@ __all__ = [
     "packed_bytes",
     "recipe_names",
     "save_image",
+    "tags_built",
     "tags_in_use",
 ]

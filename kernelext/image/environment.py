@@ -25,6 +25,8 @@ from kernelext.link import HostLink
 from kernelext.models import CHUNK_BYTES, ImageFacts
 from kernelext.recipe import PROJECTS, Recipe, Wheel, normal_name
 
+BUILT_NAME = "built.txt"
+
 
 class Environment:
     """Builds a project's image where it is not yet, and knows where it is.
@@ -58,7 +60,7 @@ class Environment:
         self._environ = environ
         key = project_key(project) if name == PROJECTS else f"recipe-{name}"
         self._notes = home / "images" / f"{key}.json"
-        self._wheels = Wheelhouse(home / "wheels")
+        self._wheels = Wheelhouse(home / "wheels", environ)
         self._lock = threading.Lock()
         self._digest = f"{wanted.digest} {fingerprint(wanted.local)}"
 
@@ -121,6 +123,7 @@ class Environment:
             hosts = notes.setdefault("hosts", {})
             hosts[link.host.name] = {"base": base, "tag": recipe.tag}
             self._write_notes(notes)
+            note_built(self._notes.parent, recipe.tag)
         return recipe
 
     def forget_versions(self) -> None:
@@ -163,14 +166,23 @@ class Environment:
     def _pins(self, target: Target, say: Say) -> tuple[Pin, ...]:
         notes = self._read_notes()
         locks = notes.setdefault("locks", {})
-        if target.key not in locks:
+        if not self._has_own_wheels(locks.get(target.key, ""), target):
             say(f"resolving {self.wanted.source} for Python {target.python}")
             built = [self._build_wheel(folder, say) for folder in self.wanted.local]
             wanted = replace(self.wanted, requirements=(*self.wanted.requirements, *built))
-            earlier = notes.get("earlier", {}).get(target.key, "")
+            earlier = locks.get(target.key) or notes.get("earlier", {}).get(target.key, "")
             locks[target.key] = resolve(wanted, target, self._project, self._environ, earlier)
             self._write_notes(notes)
         return read_lock(locks[target.key], target)
+
+    def _has_own_wheels(self, lock: str, target: Target) -> bool:
+        """Whether there is a lock, and all that was built here for it: the rest can be fetched."""
+        own = self._wheels.folder.as_uri()
+        pins = read_lock(lock, target)
+        built = [pin for pin in pins if pin.url.startswith(own)]
+        return bool(lock or not self.wanted.requirements) and all(
+            self._wheels.path(pin).exists() for pin in built
+        )
 
     def _build_wheel(self, folder: str, say: Say) -> str:
         say(f"building {Path(folder).name}")
@@ -220,6 +232,20 @@ class Environment:
                     yield digest, file.read(size_bytes)
 
         link.put(read())
+
+
+def note_built(folder: Path, tag: str) -> None:
+    """Note what this machine has built: only that it may call unused."""
+    with (folder / BUILT_NAME).open("a", encoding="utf-8") as file:
+        file.write(f"{tag}\n")
+
+
+def tags_built(home: Path) -> set[str]:
+    """Return what images are called that this machine has ever built; see `tags_in_use`."""
+    try:
+        return set((home / "images" / BUILT_NAME).read_text(encoding="utf-8").split())
+    except OSError:
+        return set()
 
 
 def tags_in_use(home: Path) -> dict[str, set[str]]:

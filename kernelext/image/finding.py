@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable
 
-from kernelext.errors import ImageNotFound, KernelExtError
+from kernelext.errors import HostError, ImageNotFound, LinkError
 from kernelext.image.jobs import Check, Say
 from kernelext.image.registries import registry_auth
 from kernelext.image.travel import copy_image
@@ -40,9 +40,16 @@ def find_image(
         link.image(image, pulls=False)
         return
     for other in others:
-        with contextlib.suppress(KernelExtError, TimeoutError):  # then the next one
-            other.image(image, pulls=False)
+        if _has(other, image, link):
             copy_image(other, link, image, say, check)
             return
     say(f"pulling {image}")
     link.image(image, auth=registry_auth(image))
+
+
+def _has(other: HostLink, image: str, link: HostLink) -> bool:
+    """Whether another host has an image, and for the processor of this one."""
+    with contextlib.suppress(HostError, LinkError, TimeoutError):  # then the next one may
+        machine = other.image(image, pulls=False).machine
+        return machine == link.image("", pulls=False).machine
+    return False

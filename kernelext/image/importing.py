@@ -102,7 +102,7 @@ def environment_of(modules: Iterable[str]) -> Imports:
 
 
 def distribution_of(module: str) -> str:
-    """Return ``NAME==VERSION`` of what a module is installed by here, or an empty text."""
+    """Return ``NAME VERSION`` of what a module is installed by here, or an empty text."""
     names = importlib.metadata.packages_distributions().get(module, ())
     return f"{names[0]} {importlib.metadata.version(names[0])}" if names else ""
 

@@ -14,6 +14,8 @@ from kernelext.errors import ImageBuildError
 from kernelext.image.resolving import run_uv
 
 GIT = "git+"
+GIT_TIMEOUT_S = 600.0
+OWN_DATA = "data"  # of a project: what cells read and write there is no part of a package
 LEFT_OUT = {"__pycache__", "build", "dist", "node_modules", "venv"}
 DATE_S = "315532800"  # 1980: the wheel depends on what is built alone (SOURCE_DATE_EPOCH)
 
@@ -80,9 +82,18 @@ def _check_out(address: str, target: Path) -> Path:
         ["fetch", "--quiet", "--depth", "1", repository, revision],
         ["checkout", "--quiet", "FETCH_HEAD"],
     ):
-        done = subprocess.run(
-            ["git", *words], cwd=target, capture_output=True, text=True, check=False
-        )
+        try:
+            done = subprocess.run(
+                ["git", *words],
+                cwd=target,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=GIT_TIMEOUT_S,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as exc:
+            raise ImageBuildError(f"{address} cannot be fetched by git: {exc}") from exc
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["git does not say why"])[-1]
             raise ImageBuildError(f"{address} cannot be fetched: {last}")
@@ -96,6 +107,8 @@ def _files(folder: str) -> Iterator[Path]:
             name for name in folders if name not in LEFT_OUT and not name.startswith(".")
         )
         folders[:] = [name for name in folders if not name.endswith(".egg-info")]
+        if root == folder and OWN_DATA in folders:
+            folders.remove(OWN_DATA)
         for name in sorted(names):
             path = Path(root, name)
             if path.is_file() and not name.endswith((".pyc", ".ipynb")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import tomllib
@@ -129,10 +130,18 @@ def _read_pyproject(path: Path, source: str) -> Wanted:
 
 def _read_lock(path: Path, source: str) -> Wanted:
     """Read a lock of uv's: its versions are exact, the project itself is not a package."""
-    words = ["export", "--frozen", "--no-emit-project", "--no-hashes", "--no-header", "--quiet"]
+    found = path.stat()
+    return _export(path, source, (found.st_mtime_ns, found.st_size, found.st_ino))
+
+
+@functools.lru_cache(maxsize=8)
+def _export(path: Path, source: str, _: tuple[int, int, int]) -> Wanted:
+    """Export a lock, once for as long as its file is the same: before every cell is too often."""
+    words = ["export", "--frozen", "--no-emit-project", "--no-dev", "--no-hashes", "--no-header"]
     problem = f"{source} cannot be read"
-    text = run_uv([*words, "--no-annotate"], path.parent, os.environ, problem)
+    text = run_uv([*words, "--quiet", "--no-annotate"], path.parent, os.environ, problem)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     local = [line for line in lines if line.startswith((".", "-e "))]
-    folders = [str((path.parent / line.removeprefix("-e ").strip()).resolve()) for line in local]
-    return Wanted(source, tuple(line for line in lines if line not in local), (), tuple(folders))
+    folders = [line.removeprefix("-e ").partition(";")[0].strip() for line in local]
+    places = tuple(str((path.parent / folder).resolve()) for folder in folders)
+    return Wanted(source, tuple(line for line in lines if line not in local), (), places)

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import uv
+from packaging.utils import parse_wheel_filename
 
 from kernelext.errors import ImageBuildError
 from kernelext.image.target import Target
@@ -123,7 +124,22 @@ def run_uv(
     ImageBuildError
         It says why not, in its last lines.
     """
-    done = subprocess.run(
+    try:
+        done = _run(words, folder, environ)
+    except subprocess.TimeoutExpired as exc:
+        raise ImageBuildError(f"{problem}: uv has not ended in {TIMEOUT_S:.0f} s") from exc
+    if done.returncode and shows_lines:
+        lines = done.stderr.strip().splitlines()[-SAID_LINES:]
+        raise ImageBuildError("\n    ".join([f"{problem}; its last lines:", *lines]))
+    if done.returncode:
+        raise ImageBuildError(f"{problem}: {_reason(done.stderr)}")
+    return done.stdout
+
+
+def _run(
+    words: Sequence[str], folder: Path, environ: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [uv.find_uv_bin(), *words, "--color", "never"],
         cwd=folder,
         env=dict(environ),
@@ -133,12 +149,6 @@ def run_uv(
         timeout=TIMEOUT_S,
         check=False,
     )
-    if done.returncode and shows_lines:
-        lines = done.stderr.strip().splitlines()[-SAID_LINES:]
-        raise ImageBuildError("\n    ".join([f"{problem}; its last lines:", *lines]))
-    if done.returncode:
-        raise ImageBuildError(f"{problem}: {_reason(done.stderr)}")
-    return done.stdout
 
 
 def _reason(said: str) -> str:
@@ -161,13 +171,30 @@ def _indexes(environ: Mapping[str, str]) -> list[str]:
 
 def _pin(package: Mapping[str, Any], target: Target) -> Pin:
     name, version = str(package["name"]), str(package.get("version", ""))
-    wheels = package.get("wheels") or [package.get("archive")]
-    if not wheels[0]:
+    files = package.get("wheels") or [each for each in (package.get("archive"),) if each]
+    found = _best(files, target)
+    if found is None:
         raise ImageBuildError(
             f"{name} {version} has no wheel for Python {target.python} on {target.platform};"
             " choose another version, or another base"
         )
-    found = wheels[0]
     url = str(found["url"]) if "url" in found else Path(found["path"]).as_uri()
-    file_name = str(found.get("name") or unquote(urlsplit(url).path.rpartition("/")[2]))
-    return Pin(name, version, file_name, url, str(found["hashes"]["sha256"]))
+    return Pin(name, version, _file_name(found), url, str(found["hashes"]["sha256"]))
+
+
+def _best(files: Sequence[Mapping[str, Any]], target: Target) -> Mapping[str, Any] | None:
+    """Return the wheel that pip would choose; a lock has all that can be used."""
+    ranks = {tag: rank for rank, tag in enumerate(target.tags)}
+    worst = len(ranks)
+
+    def rank(file: Mapping[str, Any]) -> int:
+        *_, tags = parse_wheel_filename(_file_name(file))
+        return min((ranks.get(tag, worst) for tag in tags), default=worst)
+
+    ordered = sorted(files, key=rank)
+    return ordered[0] if ordered and rank(ordered[0]) < worst else None
+
+
+def _file_name(file: Mapping[str, Any]) -> str:
+    place = unquote(urlsplit(str(file.get("url") or file.get("path"))).path)
+    return str(file.get("name") or place.rpartition("/")[2])

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from packaging.tags import Tag, compatible_tags, cpython_tags
+
 from kernelext.errors import ImageBuildError
 from kernelext.models import ImageFacts
 
 MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 OLDEST_LIBC = 17
+OLDEST_TAG = 5
+LEGACY_TAGS = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}  # PEP 600
 NEWEST_LIBC = 40  # of the platforms that uv knows
 
 
@@ -26,6 +30,20 @@ class Target:
 
     python: str
     platform: str
+
+    @property
+    def tags(self) -> list[Tag]:
+        """The tags of wheels that it takes, the best first (packaging.python.org, "tags")."""
+        major, minor = (int(part) for part in self.python.split("."))
+        machine, _, libc = self.platform.partition("-manylinux_2_")
+        platforms = []
+        for version in range(int(libc), OLDEST_TAG - 1, -1):
+            platforms.append(f"manylinux_2_{version}_{machine}")
+            if version in LEGACY_TAGS:
+                platforms.append(f"{LEGACY_TAGS[version]}_{machine}")
+        platforms.append(f"linux_{machine}")
+        own = cpython_tags((major, minor), platforms=platforms)
+        return [*own, *compatible_tags((major, minor), f"cp{major}{minor}", platforms)]
 
     @property
     def key(self) -> str:

@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -32,10 +32,13 @@ class Wheelhouse:
     ----------
     folder : Path
         Made when first needed.
+    environ : mapping of str to str
+        Addresses of indexes in it may hold logins.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environ: Mapping[str, str] | None = None) -> None:
         self.folder = folder
+        self._logins = index_logins(environ or {})
 
     def path(self, pin: Pin) -> Path:
         """Return where a wheel lies or would lie."""
@@ -46,7 +49,7 @@ class Wheelhouse:
         size_bytes = 0
         for folder in self.folder.glob("*"):
             found = [path.stat() for path in folder.iterdir()]
-            if all(each.st_mtime < before for each in found):
+            if found and all(each.st_mtime < before for each in found):
                 size_bytes += sum(each.st_size for each in found)
                 if not dry_run:
                     shutil.rmtree(folder)
@@ -75,17 +78,16 @@ class Wheelhouse:
         """
         pins = list(pins)
         absent = [pin for pin in pins if not self._has(pin)]
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        pool = ThreadPoolExecutor(AT_ONCE)
+        try:
             jobs = {pin: pool.submit(self._fetch, pin) for pin in absent}
-            try:
-                for count, (pin, job) in enumerate(jobs.items(), 1):
-                    say(f"fetching {pin.name} {pin.version} ({count} of {len(jobs)})")
-                    while wait([job], LOOK_S).not_done:
-                        check()
-                    job.result()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+            for count, (pin, job) in enumerate(jobs.items(), 1):
+                say(f"fetching {pin.name} {pin.version} ({count} of {len(jobs)})")
+                while wait([job], LOOK_S).not_done:
+                    check()
+                job.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # what is under way is of use later
         return [
             Wheel(pin.name, pin.version, pin.file_name, file_chunks(str(self.path(pin))))
             for pin in pins
@@ -108,7 +110,7 @@ class Wheelhouse:
             for attempt in range(TRIES):
                 time.sleep(PAUSE_S * attempt)
                 try:
-                    found = _copy(pin, partial)
+                    found = self._copy(pin, partial)
                 except OSError as exc:  # the library's errors are such, too
                     problem = str(exc)
                     continue
@@ -123,21 +125,40 @@ class Wheelhouse:
             " package index can be reached: what has come is kept"
         )
 
+    def _copy(self, pin: Pin, target: Path) -> str:
+        """Copy a wheel from its address; its SHA-256."""
+        import requests  # a tenth of a second, which only a fetch has to wait
 
-def _copy(pin: Pin, target: Path) -> str:
-    """Copy a wheel from its address; its SHA-256."""
-    import requests  # a tenth of a second, which only a fetch has to wait
+        digest = hashlib.sha256()
+        with target.open("wb") as out:
+            if urlsplit(pin.url).scheme == "file":
+                data = Path(unquote(urlsplit(pin.url).path)).read_bytes()
+                digest.update(data)
+                out.write(data)
+                return digest.hexdigest()
+            login = self._logins.get(urlsplit(pin.url).netloc)
+            with requests.get(pin.url, auth=login, stream=True, timeout=TIMEOUT_S) as answer:
+                answer.raise_for_status()
+                for piece in answer.iter_content(PIECE_BYTES):
+                    digest.update(piece)
+                    out.write(piece)
+        return digest.hexdigest()
 
-    digest = hashlib.sha256()
-    with target.open("wb") as out:
-        if urlsplit(pin.url).scheme == "file":
-            data = Path(unquote(urlsplit(pin.url).path)).read_bytes()
-            digest.update(data)
-            out.write(data)
-            return digest.hexdigest()
-        with requests.get(pin.url, stream=True, timeout=TIMEOUT_S) as answer:
-            answer.raise_for_status()
-            for piece in answer.iter_content(PIECE_BYTES):
-                digest.update(piece)
-                out.write(piece)
-    return digest.hexdigest()
+
+def index_logins(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Return the logins in the addresses of package indexes, by host; a lock has none of them.
+
+    Examples
+    --------
+    >>> index_logins({"PIP_INDEX_URL": "https://ada:p%40ss@index.example/simple"})
+    {'index.example': ('ada', 'p@ss')}
+    """
+    found = {}
+    for name, text in environ.items():
+        if name.startswith(("PIP_", "UV_")) and "INDEX" in name:
+            for address in text.split():
+                parts = urlsplit(address.rpartition("=")[2] if "=http" in address else address)
+                if parts.username:
+                    login = unquote(parts.username), unquote(parts.password or "")
+                    found[parts.netloc.rpartition("@")[2]] = login
+    return found

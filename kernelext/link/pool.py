@@ -58,7 +58,9 @@ class LinkPool:
         with self._lock:
             known = list(self._links.values())
         return [
-            each for each in known if each is not link and each.is_open and not each.host.is_local
+            each
+            for each in known
+            if each.host != link.host and each.is_open and not each.host.is_local
         ]
 
     def close(self) -> None:

@@ -29,7 +29,8 @@ def module_advice(module: str, plan: RunPlan, host: str) -> str:
         return f"the image {plan.image} has no {module}: name one that has, or leave out --image"
     environment = plan.environment
     if environment is not None and environment.is_written:
-        return f"add {module} to {environment.wanted.source}: the next cell brings it to {host}"
+        package = here.partition(" ")[0] or f"what has {module}"
+        return f"add {package} to {environment.wanted.source}: the next cell brings it to {host}"
     if here:
         return (
             f"{here} is installed here: `%remote image build --on {host}` makes an image of what"

@@ -30,7 +30,7 @@ def environment_of(context: Context) -> Environment | None:
         A file that ``[image]`` names cannot be read.
     """
     table = context.settings.environment
-    if table is None and not _noted_path(context).exists():
+    if table is None and (context.settings.image or not _noted_path(context).exists()):
         return None
     table = table or ImageTable()
     if table.source == IMPORTS:

@@ -11,8 +11,17 @@ from pathlib import Path
 from typing import TypeVar
 
 from kernelext.errors import HostError, ImageBuildError, KernelExtError
+from kernelext.history import data_dir
 from kernelext.hosts.config import HostConfig
-from kernelext.image import Environment, load_image, packed_bytes, recipe_names, save_image
+from kernelext.image import (
+    Environment,
+    load_image,
+    packed_bytes,
+    recipe_names,
+    save_image,
+    tags_built,
+    tags_in_use,
+)
 from kernelext.link import HostLink
 from kernelext.runs.hostnotes import note_host
 from kernelext.verbs.context import Context
@@ -56,7 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listed.add_argument("--on", metavar="HOSTS", help="hosts, with commas; without it all used")
     remove = actions.add_parser("rm", help="remove images from hosts")
     remove.add_argument("images", nargs="*", metavar="IMAGE", help="as `image ls` names it")
-    remove.add_argument("--unused", action="store_true", help="all that no project here uses now")
+    remove.add_argument(
+        "--unused",
+        action="store_true",
+        help="all that were built from here and no project here uses now",
+    )
     remove.add_argument("--on", metavar="HOSTS", help="hosts, with commas; without it all used")
     save = actions.add_parser("save", help="write an image to a file that `docker load` reads")
     save.add_argument("file", metavar="FILE", help="FILE.tar.gz")
@@ -87,7 +100,8 @@ def _build(context: Context, options: argparse.Namespace) -> str:
         environment.forget_versions()
     for host in _named_hosts(context, options.on):
         with _reached(context, host) as link:
-            lines.append(_build_on(environment, link, packs=bool(options.recipe)))
+            others = context.links.others(link)
+            lines.append(_build_on(environment, link, others, packs=bool(options.recipe)))
     return "\n".join(lines)
 
 
@@ -104,11 +118,13 @@ def _own_environment(context: Context) -> tuple[Environment, list[str]]:
     return environment, lines
 
 
-def _build_on(environment: Environment, link: HostLink, *, packs: bool) -> str:
+def _build_on(
+    environment: Environment, link: HostLink, others: list[HostLink], *, packs: bool
+) -> str:
     begun_s = time.monotonic()
     packed = ""
     with ProgressLine(link.host.name) as line:
-        recipe = environment.build(link, line.show, lambda: None)
+        recipe = environment.build(link, line.show, lambda: None, others)
         took_s = time.monotonic() - begun_s
         if packs:  # it is likely to be sent on
             size_bytes = packed_bytes(link, recipe.tag, line.show, lambda: None)
@@ -145,19 +161,27 @@ def _list(context: Context, options: argparse.Namespace) -> str:
 def _remove(context: Context, options: argparse.Namespace) -> str:
     if bool(options.images) == options.unused:
         raise ImageBuildError("name images, as `image ls` does, or say --unused")
-    used = projects_by_tag(context)
+    home = data_dir(context.environ)
+    unused = tags_built(home) - tags_in_use(home).keys()
+    problems: list[str] = []
 
     def remove(link: HostLink) -> list[str]:
-        there = [str(each["tag"]) for each in link.images()]
-        doomed = [
-            tag for tag in there if (tag not in used if options.unused else tag in options.images)
-        ]
-        for tag in doomed:
-            link.remove_image(tag)
-        return [f"{link.host.name}: removed {tag}" for tag in doomed]
+        there = {str(each["tag"]) for each in link.images()}
+        removed = []
+        for tag in sorted(there & (unused if options.unused else set(options.images))):
+            try:
+                link.remove_image(tag)
+            except HostError as exc:
+                problems.append(f"{link.host.name}: {exc}")
+            else:
+                removed.append(f"{link.host.name}: removed {tag}")
+        return removed
 
-    lines, problems = _on_each(context, options.on, remove)
-    return _told(lines or ["nothing to remove"], problems)
+    lines, silent = _on_each(context, options.on, remove)
+    problems += silent
+    if problems:
+        raise HostError("\n".join([*lines, *problems]))
+    return "\n".join(lines) or "nothing to remove"
 
 
 def _save(context: Context, options: argparse.Namespace) -> str:
@@ -181,7 +205,7 @@ def _own_image(context: Context, link: HostLink, line: ProgressLine) -> str:
     environment = environment_of(context)
     if environment is None:
         raise ImageBuildError("this project has no image: name one, or `image build` first")
-    return environment.ready(link, line.show, lambda: None)
+    return environment.ready(link, line.show, lambda: None, context.links.others(link))
 
 
 def _load(context: Context, options: argparse.Namespace) -> str:
@@ -227,12 +251,6 @@ def _on_each(
         except (KernelExtError, TimeoutError) as exc:
             problems.append(f"{name}: {exc}")
     return found, problems
-
-
-def _told(lines: list[str], problems: list[str]) -> str:
-    if problems:
-        raise HostError("\n".join([*lines, *problems]))
-    return "\n".join(lines)
 
 
 ACTIONS: dict[str, Callable[[Context, argparse.Namespace], str]] = {

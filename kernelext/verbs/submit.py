@@ -97,6 +97,7 @@ def plan_run(
     # Before the snapshot: what changes in between is then seen as changed, and compared.
     baseline = take_baseline(root) if root and options.brings_files else None
     snapshot = _checked_snapshot(context, cell, options, inputs, settings) if with_files else None
+    uses_none = bool(options.image) or all(host.is_local for host in hosts)
     plan = RunPlan(
         run=new_run_id(),
         kind=options.kind,
@@ -116,7 +117,7 @@ def plan_run(
         baseline=baseline,
         image=options.image,
         project_image=settings.image,
-        environment=environment_of(context),
+        environment=None if uses_none else environment_of(context),
         packages=_versions({*names.imports, *_modules(inputs)}),
         limits=options.limits,
         env=_env(context, options, settings),

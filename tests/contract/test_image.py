@@ -252,7 +252,7 @@ def test_missing_module_names_the_command(
     assert "nothere is not installed here either" in shown.traceback
     write_project(project)
     shown = fail(lab_notebook, "%%remote host01\nimport sklearn")
-    assert "add sklearn to requirements.txt: the next cell brings it" in shown.traceback
+    assert "add scikit-learn to requirements.txt: the next cell brings it" in shown.traceback
     shown = fail(lab_notebook, "%%remote host01\nraise ModuleNotFoundError('mine')")
     assert "kernelext:" not in shown.traceback
 

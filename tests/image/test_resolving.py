@@ -94,6 +94,22 @@ def test_versions_stay_when_something_else_is_added(index: Index, tmp_path: Path
     assert [pin.version for pin in moved] == ["2.0", "1.0"]
 
 
+def test_best_wheel_is_chosen_whatever_their_order(index: Index, tmp_path: Path) -> None:
+    for tag in (
+        "cp311-cp311-manylinux_2_28_x86_64",
+        "cp311-cp311-manylinux2014_x86_64",
+        "cp311-abi3-manylinux_2_28_x86_64",
+        "py3-none-any",
+    ):
+        make_wheel(index.folder, "one", tag=tag)
+    assert pins(index, "one") == ["one-1.0-cp311-cp311-manylinux_2_28_x86_64.whl"]
+    older = Target("3.11", "x86_64-manylinux_2_17")
+    assert pins(index, "one", target=older) == ["one-1.0-cp311-cp311-manylinux2014_x86_64.whl"]
+    assert pins(index, "one", target=Target("3.13", "aarch64-manylinux_2_28")) == [
+        "one-1.0-py3-none-any.whl"
+    ]
+
+
 def facts(machine: str = "x86_64", libc: str = "2.36", python: str = "3.11.2") -> ImageFacts:
     """What a probe found."""
     return ImageFacts("sha256:0", python, {}, machine, libc)
@@ -128,6 +144,21 @@ def test_wheels_are_fetched_once(index: Index, tmp_path: Path) -> None:
     assert house.drop(time.time() + 60, dry_run=True) == size_bytes
     assert house.drop(time.time() + 60, dry_run=False) == size_bytes
     assert list(house.folder.iterdir()) == []
+
+
+def test_index_that_asks_for_a_login(index: Index, tmp_path: Path) -> None:
+    make_wheel(index.folder, "one")
+    index.login = "ada:p@ss"
+    address = index.url.replace("://", "://ada:p%40ss@")
+    environ = {**os.environ, "UV_NO_CACHE": "1", "PIP_INDEX_URL": f"{address}/simple"}
+    lock = resolve(Wanted("requirements.txt", ("one",)), TARGET, tmp_path, environ)
+    assert "p%40ss" not in lock
+    found = read_lock(lock, TARGET)
+    house = Wheelhouse(tmp_path / "house", environ)
+    assert house.fetch(found, lambda _: None)[0].name == "one"
+    stranger = Wheelhouse(tmp_path / "other")
+    with pytest.raises(ImageBuildError, match="401"):
+        stranger.fetch(found, lambda _: None)
 
 
 def test_broken_download_is_asked_for_again_and_then_said(

@@ -64,6 +64,8 @@ class Index:
         Wheels of which half arrives.
     asked : list of str
         The wheels that were asked for.
+    login : str
+        Who may ask, and the password; empty for everybody.
     """
 
     def __init__(self, folder: Path, url: str) -> None:
@@ -71,6 +73,7 @@ class Index:
         self.url = url
         self.broken: set[str] = set()
         self.asked: list[str] = []
+        self.login = ""
 
     def environ(self) -> dict[str, str]:
         """Return what makes uv look here, and nowhere else."""
@@ -95,6 +98,13 @@ def serve_index(folder: Path) -> Iterator[Index]:
 
     class Handler(SimpleHTTPRequestHandler):
         def do_GET(self) -> None:
+            own = "Basic " + base64.b64encode(index.login.encode()).decode()
+            if index.login and self.headers["Authorization"] != own:
+                self.send_response(401)
+                self.send_header("Content-Length", "0")
+                self.send_header("WWW-Authenticate", 'Basic realm="index"')
+                self.end_headers()
+                return
             kind, _, name = self.path.strip("/").partition("/")
             data = b""
             if kind == "simple":
