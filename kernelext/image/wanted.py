@@ -24,12 +24,15 @@ class Wanted:
         Versions that hold for whatever is needed besides.
     local : tuple of str
         Folders of packages that are built here.
+    apt : tuple of str
+        Debian packages.
     """
 
     source: str
     requirements: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     local: tuple[str, ...] = ()
+    apt: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -39,7 +42,8 @@ class Wanted:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Wanted:
         """Read the JSON form."""
-        lists = {key: tuple(data[key]) for key in ("requirements", "constraints", "local")}
+        names = ("requirements", "constraints", "local", "apt")
+        lists = {key: tuple(data.get(key, ())) for key in names}
         return cls(str(data["source"]), **lists)
 
 
