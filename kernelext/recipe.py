@@ -1,4 +1,7 @@
-"""What an image is built of: a base and wheels, each by its digest. Standard library only."""
+"""What an image is built of: a base, Debian packages and wheels, each by its digest.
+
+Standard library only.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,15 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from kernelext.models import Chunk, known_fields, to_json
 
 NAMESPACE = "kernelext"  # of our images: no registry is asked for them
 PROJECTS = "env"
+EPOCH_S = 315_532_800  # 1980, the first date that a wheel's archive can hold: of all in our layers
+
+P = TypeVar("P", bound="Package")
 
 
 def normal_name(name: str) -> str:
@@ -27,13 +33,12 @@ def normal_name(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Wheel:
-    """A built distribution (the binary distribution format of the Python packaging guide).
+class Package:
+    """A file that something is installed from.
 
     Attributes
     ----------
     name : str
-        Of the distribution, normalised.
     version : str
     file_name : str
     chunks : tuple of Chunk
@@ -51,11 +56,22 @@ class Wheel:
         return sum(chunk.size_bytes for chunk in self.chunks)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Wheel:
+    def from_json(cls: type[P], data: Mapping[str, Any]) -> P:
         """Read the JSON form."""
         known = known_fields(cls, data)
         known["chunks"] = tuple(Chunk.from_json(chunk) for chunk in data["chunks"])
         return cls(**known)
+
+
+class Wheel(Package):
+    """A built distribution (the binary distribution format of the Python packaging guide).
+
+    Its name is normalised.
+    """
+
+
+class Deb(Package):
+    """A binary package of Debian or of what is made of it (manual page deb(5))."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +88,15 @@ class Recipe:
         What is installed over it, by name.
     name : str
         What the image is called: ``env`` for that of a project.
+    debs : tuple of Deb
+        What is installed between the two, by name.
     """
 
     base: str
     base_digest: str
     wheels: tuple[Wheel, ...] = ()
     name: str = PROJECTS
+    debs: tuple[Deb, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -93,11 +112,13 @@ class Recipe:
     @property
     def chunks(self) -> tuple[Chunk, ...]:
         """What a host needs to build it."""
-        return tuple(chunk for wheel in self.wheels for chunk in wheel.chunks)
+        packages: tuple[Package, ...] = (*self.debs, *self.wheels)
+        return tuple(chunk for each in packages for chunk in each.chunks)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Recipe:
         """Read the JSON form."""
         known = known_fields(cls, data)
         known["wheels"] = tuple(Wheel.from_json(wheel) for wheel in data["wheels"])
+        known["debs"] = tuple(Deb.from_json(deb) for deb in data.get("debs", ()))
         return cls(**known)

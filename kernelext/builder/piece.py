@@ -26,7 +26,8 @@ from installer.scripts import Script
 from installer.sources import WheelFile
 from installer.utils import construct_record_file, fix_shebang
 
-EPOCH_S = 315_532_800  # 1980, the first date that a wheel's own archive can hold
+from kernelext.recipe import EPOCH_S
+
 INSTALLER = {"INSTALLER": b"kernelext\n"}
 UNCOMPILED = "/tests/"  # a quarter of the code, which no cell imports
 WHITEOUT = ".wh."

@@ -51,7 +51,7 @@ class DockerAPI:
         self._path = path
         self._version = ""
 
-    def call(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
+    def call(self, method: str, path: str, body: Any = None, /, **query: Any) -> Any:
         """Make one call.
 
         Returns

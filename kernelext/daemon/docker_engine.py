@@ -7,18 +7,20 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from kernelext.daemon.debs import CAPABILITIES, VARIABLES, install_command
 from kernelext.daemon.docker_api import DockerAPI, DockerError, plain_log
+from kernelext.daemon.docker_files import read_files
 from kernelext.daemon.docker_gpus import device_requests, find_gpus, is_without_runtime
 from kernelext.daemon.docker_images import DockerImages
 from kernelext.daemon.engine import PROBE, THREAD_VARIABLES, ContainerPlan, ContainerStatus, Say
 from kernelext.daemon.gpus import NO_RUNTIME, GpuFinding
 from kernelext.errors import EngineError, ImageNotFound
 from kernelext.models import HOME_DIR, ImageFacts
-from kernelext.recipe import NAMESPACE, Recipe, Wheel
+from kernelext.recipe import NAMESPACE, Package, Recipe
 
 CELL_UID = 10001
 BUILD_MOUNT = "/kernelext/build"
@@ -172,8 +174,28 @@ class DockerEngine:
             ) from exc
         return facts
 
+    def read_image(self, image: str, paths: Sequence[str]) -> list[bytes | None]:
+        """Read files out of an image; None for one that is not there."""
+        name = f"kernelext-read-{secrets.token_hex(4)}"
+        config = {
+            "Image": image,
+            "Entrypoint": ["/"],  # it is never started
+            "Labels": self._labels(name, ""),
+            "HostConfig": {"NetworkMode": "none", **_hardened()},
+        }
+        try:
+            self._api.call("POST", "/containers/create", config, name=name)
+        except DockerError as exc:
+            if exc.status != 404:
+                raise
+            raise ImageNotFound(f"the image {image} is not on the host") from exc
+        try:
+            return read_files(self._api, name, paths)
+        finally:
+            self.remove(name)
+
     def build_image(
-        self, recipe: Recipe, folder: Path, fetch: Callable[[Wheel, Path], None], say: Say
+        self, recipe: Recipe, folder: Path, fetch: Callable[[Package, Path], None], say: Say
     ) -> str:
         """Build an image, unless it is there; its digest."""
         return self._images().build(recipe, folder, fetch, say)
@@ -195,7 +217,7 @@ class DockerEngine:
         self._images().remove(image)
 
     def _images(self) -> DockerImages:
-        return DockerImages(self._api, self._state_dir, self._builder)
+        return DockerImages(self._api, self._state_dir, self._builder, self._installer)
 
     def _builder(self, image: str, folder: Path) -> dict[str, Any]:
         """Configure a container that builds in a folder and reaches nothing else."""
@@ -210,6 +232,24 @@ class DockerEngine:
                 "NetworkMode": "none",
                 "Binds": [f"{folder}:{BUILD_MOUNT}", f"{self._code_dir}:{CODE_MOUNT}:ro"],
                 **_hardened(),
+            },
+        }
+
+    def _installer(self, image: str, folder: Path) -> dict[str, Any]:
+        """Configure a container that installs a folder's Debian packages and reaches nothing."""
+        return {
+            "Image": image,
+            "Entrypoint": install_command(BUILD_MOUNT),
+            "Env": [f"{key}={value}" for key, value in VARIABLES.items()],
+            "User": "0:0",
+            "WorkingDir": "/",
+            "Tty": True,  # its log is plain lines
+            "Labels": self._labels(folder.parent.name, ""),
+            "HostConfig": {
+                "NetworkMode": "none",
+                "Binds": [f"{folder}:{BUILD_MOUNT}:ro"],
+                **_hardened(),
+                "CapAdd": list(CAPABILITIES),
             },
         }
 

@@ -17,11 +17,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kernelext.daemon.debs import install_debs
 from kernelext.daemon.docker_api import DockerAPI, DockerError
 from kernelext.daemon.engine import Say
-from kernelext.daemon.layers import BLOCK_BYTES, Layer, LayerTar, layers_of
+from kernelext.daemon.layers import BLOCK_BYTES, DebLayer, Layer, LayerTar, deb_layers_of, layers_of
 from kernelext.errors import DiskFull, EngineError, ImageNotFound
-from kernelext.recipe import NAMESPACE, Recipe, Wheel
+from kernelext.recipe import NAMESPACE, Package, Recipe
 
 CREATED = "1980-01-01T00:00:00Z"
 KEPT_BYTES = 256 * 1024**2  # a smaller layer may be stacked otherwise in the next image
@@ -38,6 +39,8 @@ class DockerImages:
         For pieces, and which layer has which digest; the same on the host as here.
     configure : callable
         Returns the configuration of the container that makes pieces, of an image and a folder.
+    configure_root : callable
+        The same of the one that installs Debian packages, which takes root.
     """
 
     def __init__(
@@ -45,27 +48,33 @@ class DockerImages:
         api: DockerAPI,
         folder: Path,
         configure: Callable[[str, Path], dict[str, Any]],
+        configure_root: Callable[[str, Path], dict[str, Any]],
     ) -> None:
         self._api = api
         self._pieces = folder / "pieces"
         self._known_path = folder / "layers.json"
         self._configure = configure
+        self._configure_root = configure_root
 
     def build(
-        self, recipe: Recipe, folder: Path, fetch: Callable[[Wheel, Path], None], say: Say
+        self, recipe: Recipe, folder: Path, fetch: Callable[[Package, Path], None], say: Say
     ) -> str:
         """Build an image, unless it is there; see `Engine.build_image`."""
         base = self._base(recipe)
-        layers = layers_of(recipe)
+        layers: list[DebLayer | Layer] = [*deb_layers_of(recipe), *layers_of(recipe)]
         known = self._known()
         stacked = self._stacked()
         below = tuple(base["RootFS"]["Layers"])
-        absent = []
+        absent: list[DebLayer | Layer] = []
         for layer in layers:
             below = (*below, known.get(layer.name, ""))
             if below not in stacked:
                 absent.append(layer)
-        self._make_pieces(recipe, absent, folder, fetch, say)
+        for layer in absent:
+            if isinstance(layer, DebLayer):
+                self._install(layer, folder, fetch, say)
+        wheels = [layer for layer in absent if isinstance(layer, Layer)]
+        self._make_pieces(recipe, wheels, folder, fetch, say)
         tars = {layer.name: LayerTar(layer, self._pieces) for layer in absent}
         known.update({name: tar.diff_id() for name, tar in tars.items()})
         self._remember(known)
@@ -154,12 +163,30 @@ class DockerImages:
 
     # pieces
 
+    def _install(
+        self, layer: DebLayer, folder: Path, fetch: Callable[[Package, Path], None], say: Say
+    ) -> None:
+        """Have a container of the base install Debian packages, unless their piece is here."""
+        self._pieces.mkdir(mode=0o700, exist_ok=True)
+        if self._has(layer.name):
+            return
+        (folder / "debs").mkdir()
+        for deb in layer.debs:
+            fetch(deb, folder / "debs" / deb.file_name)
+        config = self._configure_root(layer.base_digest, folder / "debs")
+        partial = folder / layer.name
+        try:
+            install_debs(self._api, folder.name, config, layer.debs, partial, say)
+        except EngineError as exc:
+            _raise(str(exc))
+        partial.replace(self._pieces / layer.name)
+
     def _make_pieces(
         self,
         recipe: Recipe,
         layers: Sequence[Layer],
         folder: Path,
-        fetch: Callable[[Wheel, Path], None],
+        fetch: Callable[[Package, Path], None],
         say: Say,
     ) -> None:
         """Have a container of the base write the pieces that are not here."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from kernelext.daemon.gpus import GpuFinding
 from kernelext.models import ImageFacts
-from kernelext.recipe import Recipe, Wheel
+from kernelext.recipe import Package, Recipe
 
 Say = Callable[[Mapping[str, Any]], None]
 
@@ -104,8 +104,22 @@ class Engine(Protocol):
             Also when it has no Python.
         """
 
+    def read_image(self, image: str, paths: Sequence[str]) -> list[bytes | None]:
+        """Read files out of an image; None for one that is not there.
+
+        Parameters
+        ----------
+        image : str
+        paths : sequence of str
+            Absolute ones.
+
+        Raises
+        ------
+        ImageNotFound
+        """
+
     def build_image(
-        self, recipe: Recipe, folder: Path, fetch: Callable[[Wheel, Path], None], say: Say
+        self, recipe: Recipe, folder: Path, fetch: Callable[[Package, Path], None], say: Say
     ) -> str:
         """Build an image, unless it is there; its digest.
 
@@ -115,7 +129,7 @@ class Engine(Protocol):
         folder : Path
             An empty one, for this build.
         fetch : callable
-            Puts a wheel at a path.
+            Puts a package at a path.
         say : callable
             Told how far it is, a JSON object each time.
 
@@ -124,7 +138,7 @@ class Engine(Protocol):
         ImageNotFound
             The base is not there.
         EngineError
-            A wheel cannot be installed, or the engine has no images or refuses this one.
+            A package cannot be installed, or the engine has no images or refuses this one.
         DiskFull
         """
 

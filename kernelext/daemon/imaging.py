@@ -18,7 +18,7 @@ from kernelext.daemon.removal import remove_tree
 from kernelext.daemon.statedir import StateDir
 from kernelext.errors import DaemonError, DiskFull, KernelExtError
 from kernelext.models import CHUNK_BYTES, Chunk, to_json
-from kernelext.recipe import Recipe, Wheel
+from kernelext.recipe import Package, Recipe
 
 log = logging.getLogger(__name__)
 
@@ -154,8 +154,8 @@ class Imaging:
         finally:
             remove_tree(folder)
 
-    def _place(self, wheel: Wheel, target: Path) -> None:
-        self._blobs.join(wheel.chunks, target)
+    def _place(self, package: Package, target: Path) -> None:
+        self._blobs.join(package.chunks, target)
         target.chmod(0o444)
 
     def _export(self, image: str, say: Say) -> Mapping[str, Any]:

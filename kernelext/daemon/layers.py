@@ -1,4 +1,4 @@
-"""The layers of an image: which wheels share one, and their bytes out of pieces."""
+"""The layers of an image: which packages share one, and their bytes out of pieces."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kernelext.recipe import Recipe, Wheel
+from kernelext.recipe import Deb, Recipe, Wheel
 
 LARGE_BYTES = 4_000_000  # such a wheel has a layer of its own
 MAX_LARGE = 60  # of 127 that an engine stacks, the base's among them
 PIECE_FORMAT = "2"  # of what the builder writes
+DEBS_FORMAT = "debs 1"
 END_OF_TAR = bytes(1024)
 BLOCK_BYTES = 512
 READ_BYTES = 1024 * 1024
@@ -43,12 +44,40 @@ class Layer:
         return hashlib.sha256(" ".join(self.pieces).encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class DebLayer:
+    """The Debian packages of an image, all in one piece: their installation is one.
+
+    Attributes
+    ----------
+    debs : tuple of Deb
+        Some.
+    base_digest : str
+        Of the image below.
+    """
+
+    debs: tuple[Deb, ...]
+    base_digest: str
+
+    @property
+    def pieces(self) -> dict[str, tuple[Deb, ...]]:
+        """The packages by the name of their piece."""
+        return {self.name: self.debs}
+
+    @property
+    def name(self) -> str:
+        """The same name for the same bytes."""
+        digests = sorted(chunk.digest for deb in self.debs for chunk in deb.chunks)
+        parts = (DEBS_FORMAT, self.base_digest, *digests)
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+
 class LayerTar:
     """A layer's tar, which lies nowhere as a whole: its pieces are read one after the other.
 
     Parameters
     ----------
-    layer : Layer
+    layer : Layer or DebLayer
     folder : Path
         Has the pieces.
 
@@ -57,7 +86,7 @@ class LayerTar:
     size_bytes : int
     """
 
-    def __init__(self, layer: Layer, folder: Path) -> None:
+    def __init__(self, layer: Layer | DebLayer, folder: Path) -> None:
         paths = [folder / piece for piece in layer.pieces]
         if len(paths) == 1:
             self._ranges = [(paths[0], 0, paths[0].stat().st_size)]
@@ -119,3 +148,8 @@ def layers_of(recipe: Recipe) -> list[Layer]:
     small = sorted(set(ordered) - set(large), key=lambda each: each.name)
     groups = [(wheel,) for wheel in large] + ([tuple(small)] if small else [])
     return [Layer(group, recipe.base_digest) for group in groups]
+
+
+def deb_layers_of(recipe: Recipe) -> list[DebLayer]:
+    """Return the layer below those of wheels, if there are Debian packages."""
+    return [DebLayer(recipe.debs, recipe.base_digest)] if recipe.debs else []

@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from kernelext.daemon.engine import PROBE, THREAD_VARIABLES, ContainerPlan, Cont
 from kernelext.daemon.gpus import GpuFinding, process_gpus
 from kernelext.errors import EngineError
 from kernelext.models import HOME_DIR, ImageFacts
-from kernelext.recipe import Recipe, Wheel
+from kernelext.recipe import Package, Recipe
 
 KEPT_VARIABLES = (
     "PATH",
@@ -92,8 +92,12 @@ class ProcessEngine:
             self._facts = ImageFacts("", **json.loads(said))
         return self._facts
 
+    def read_image(self, image: str, paths: Sequence[str]) -> list[bytes | None]:
+        """Refuse."""
+        raise NO_IMAGES
+
     def build_image(
-        self, recipe: Recipe, folder: Path, fetch: Callable[[Wheel, Path], None], say: Say
+        self, recipe: Recipe, folder: Path, fetch: Callable[[Package, Path], None], say: Say
     ) -> str:
         """Refuse: cells run with this machine's own Python."""
         raise NO_IMAGES

@@ -91,6 +91,7 @@ class Service:
             "ping": lambda _, __: ({}, b""),
             "facts": self._facts,
             "image": self._image,
+            "read_image": self._read_image,
             "build": self._build,
             "images": self._images,
             "export_image": self._export_image,
@@ -155,6 +156,12 @@ class Service:
         image = header.get("image") or self._engine.default_image()
         pulls, auth = bool(header.get("pulls", True)), str(header.get("auth", ""))
         return {"facts": to_json(self._engine.inspect_image(str(image), pulls, auth))}, b""
+
+    def _read_image(self, header: Header, _: bytes) -> Answer:
+        paths = [str(path) for path in header["paths"]]
+        found = self._engine.read_image(str(header["image"]), paths)
+        sizes = [None if data is None else len(data) for data in found]
+        return {"sizes": sizes}, b"".join(data or b"" for data in found)
 
     def _build(self, header: Header, _: bytes) -> Answer:
         recipe = Recipe.from_json(header["recipe"])

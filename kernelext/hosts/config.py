@@ -68,11 +68,14 @@ class ImageTable:
         The base image; None takes each host's own.
     packages : tuple of str
         Requirements besides.
+    apt : tuple of str
+        Debian packages.
     """
 
     source: str = "imports"
     base: str | None = None
     packages: tuple[str, ...] = ()
+    apt: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,7 @@ _IMAGE_KEYS: dict[str, Reader] = {
     "from": text_value,
     "base": text_value,
     "packages": texts_value,
+    "apt": texts_value,
 }
 _IMAGE_FIELDS = {"from": "source"}
 

@@ -7,12 +7,13 @@ import json
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from kernelext.errors import ImageBuildError, ImageNotFound
 from kernelext.hosts.config import HostConfig
+from kernelext.image.debian import DPKG_STATUS, OS_RELEASE, Release, resolve_debs
 from kernelext.image.finding import find_image
 from kernelext.image.importing import IMPORTED
 from kernelext.image.jobs import Check, Say, finish
@@ -23,7 +24,7 @@ from kernelext.image.wanted import Wanted, project_key
 from kernelext.image.wheelhouse import Wheelhouse
 from kernelext.link import HostLink
 from kernelext.models import CHUNK_BYTES, ImageFacts
-from kernelext.recipe import PROJECTS, Recipe, Wheel, normal_name
+from kernelext.recipe import PROJECTS, Deb, Package, Recipe, Wheel, normal_name
 
 BUILT_NAME = "built.txt"
 
@@ -61,6 +62,7 @@ class Environment:
         key = project_key(project) if name == PROJECTS else f"recipe-{name}"
         self._notes = home / "images" / f"{key}.json"
         self._wheels = Wheelhouse(home / "wheels", environ)
+        self._debs = Wheelhouse(home / "debs")
         self._lock = threading.Lock()
         self._digest = f"{wanted.digest} {fingerprint(wanted.local)}"
 
@@ -113,10 +115,13 @@ class Environment:
         self._require_python(facts, base)
         with self._lock:
             pins = self._absent_pins(facts, self._pins(Target.of(facts, base), say))
-            wheels = self._wheels.fetch(pins, say, check)
-        paths = {wheel: self._wheels.path(pin) for pin, wheel in zip(pins, wheels, strict=True)}
+            wheels = self._wheels.fetch(Wheel, pins, say, check)
+            deb_pins = self._deb_pins(link, facts.digest, say)
+            debs = self._debs.fetch(Deb, deb_pins, say, check)
+        paths: dict[Package, Path] = dict(zip(wheels, map(self._wheels.path, pins), strict=True))
+        paths.update(zip(debs, map(self._debs.path, deb_pins), strict=True))
         ordered = tuple(sorted(wheels, key=lambda each: each.name))
-        recipe = Recipe(base, facts.digest, ordered, self._name)
+        recipe = Recipe(base, facts.digest, ordered, self._name, tuple(debs))
         self._build_there(link, recipe, paths, say, check)
         with self._lock:
             notes = self._read_notes()
@@ -161,7 +166,7 @@ class Environment:
         partial.write_text(json.dumps(notes))
         partial.replace(self._notes)
 
-    # from what is wanted to wheels
+    # from what is wanted to packages
 
     def _pins(self, target: Target, say: Say) -> tuple[Pin, ...]:
         notes = self._read_notes()
@@ -184,6 +189,21 @@ class Environment:
             self._wheels.path(pin).exists() for pin in built
         )
 
+    def _deb_pins(self, link: HostLink, base_digest: str, say: Say) -> list[Pin]:
+        """Return what the Debian packages are, chosen once for a base."""
+        if not self.wanted.apt:
+            return []
+        notes = self._read_notes()
+        locks = notes.setdefault("debs", {})
+        if base_digest not in locks:
+            say("resolving Debian packages")
+            os_release, status = link.read_image(base_digest, (OS_RELEASE, DPKG_STATUS))
+            release = Release.of(os_release, status, self.base_on(link.host))
+            found = resolve_debs(self.wanted.apt, release, self._environ)
+            locks[base_digest] = [asdict(pin) for pin in found]
+            self._write_notes(notes)
+        return [Pin.from_json(pin) for pin in locks[base_digest]]
+
     def _build_wheel(self, folder: str, say: Say) -> str:
         say(f"building {Path(folder).name}")
         return build_wheel(folder, self._wheels.folder, self._environ)
@@ -199,7 +219,7 @@ class Environment:
         self,
         link: HostLink,
         recipe: Recipe,
-        paths: Mapping[Wheel, Path],
+        paths: Mapping[Package, Path],
         say: Say,
         check: Check,
     ) -> None:
@@ -212,16 +232,16 @@ class Environment:
         self,
         link: HostLink,
         missing: Sequence[str],
-        paths: Mapping[Wheel, Path],
+        paths: Mapping[Package, Path],
         say: Say,
         check: Check,
     ) -> None:
         places = {
             chunk.digest: (path, number * CHUNK_BYTES, chunk.size_bytes)
-            for wheel, path in paths.items()
-            for number, chunk in enumerate(wheel.chunks)
+            for package, path in paths.items()
+            for number, chunk in enumerate(package.chunks)
         }
-        say(f"sending {sum(places[digest][2] for digest in missing) / 1e6:.1f} MB of wheels")
+        say(f"sending {sum(places[digest][2] for digest in missing) / 1e6:.1f} MB of packages")
 
         def read() -> Iterator[tuple[str, bytes]]:
             for digest in missing:

@@ -1,4 +1,4 @@
-"""Reads what a file of the project wants: requirements, a project's metadata, a lock."""
+"""Reads what a file of the project wants: requirements, a project's metadata, a lock, a folder."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 import os
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 from kernelext.errors import ImageBuildError
@@ -17,7 +18,17 @@ EDITABLE = re.compile(r"(-e|--editable)[ =]\s*(\S+)")
 IN_GIT = re.compile(r"(?<!\S)git\+\S+")
 CONDA_SPEC = re.compile(r"([A-Za-z0-9_.-]+)\s*(.*)")
 DEEPEST = 10
-SOURCES = ("requirements.txt", "environment.yml", "pyproject.toml", "uv.lock", "imports")
+SOURCES = (
+    *("requirements.txt", "environment.yml", "pyproject.toml", "uv.lock", ".binder"),
+    "imports",
+)
+APT_FILE = "apt.txt"
+# Of repo2docker's configuration files: those that ask for more than packages.
+FOREIGN_FILES = (
+    *("DESCRIPTION", "Dockerfile", "Pipfile", "Pipfile.lock", "Project.toml", "REQUIRE"),
+    *("default.nix", "environment.yaml", "environment.yml", "install.R", "postBuild"),
+    *("pyproject.toml", "runtime.txt", "setup.py", "start"),
+)
 
 
 def read_source(project: Path, source: str) -> Wanted:
@@ -40,6 +51,8 @@ def read_source(project: Path, source: str) -> Wanted:
             f"[image] takes its packages from {source}, which is not there; write it, or name"
             f" another file ({', '.join(SOURCES)})"
         )
+    if path.is_dir():
+        return _read_folder(path, source)
     if path.name == "uv.lock":
         return _read_lock(path, source)
     if path.name == "pyproject.toml":
@@ -52,6 +65,24 @@ def read_source(project: Path, source: str) -> Wanted:
     raise ImageBuildError(
         f"[image] names {source}, which is none of {', '.join(SOURCES)}: write one of these"
     )
+
+
+def _read_folder(path: Path, source: str) -> Wanted:
+    """Read a folder as repo2docker has them."""
+    there = {each.name for each in path.iterdir()}
+    foreign = sorted(there.intersection(FOREIGN_FILES))
+    known = f"requirements.txt and {APT_FILE}"
+    if foreign:
+        raise ImageBuildError(
+            f"{source} has {', '.join(foreign)}, of which no image is made yet: {known} are read"
+            " there; move the rest away, or name a file"
+        )
+    if there.isdisjoint(("requirements.txt", APT_FILE)):
+        raise ImageBuildError(f"{source} has neither of {known}; write one, or name a file")
+    requirements = path / "requirements.txt"
+    wanted = _read_requirements(requirements, source) if requirements.exists() else Wanted(source)
+    packages = _lines(path / APT_FILE) if APT_FILE in there else []
+    return replace(wanted, apt=tuple(word for line in packages for word in line.split()))
 
 
 def _read_requirements(path: Path, source: str) -> Wanted:

@@ -29,4 +29,5 @@ def read_recipe(name: str) -> tuple[str, Wanted]:
             " the project's own image is built"
         )
     table = tomllib.loads(files("kernelext").joinpath("images", f"{name}.toml").read_text("utf-8"))
-    return table["base"], Wanted(f"the recipe {name}", tuple(table["packages"]))
+    packages, apt = tuple(table["packages"]), tuple(table.get("apt", ()))
+    return table["base"], Wanted(f"the recipe {name}", packages, apt=apt)

@@ -43,6 +43,11 @@ class Pin:
     url: str
     sha256: str
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Pin:
+        """Read the JSON form."""
+        return cls(**{key: str(data[key]) for key in cls.__dataclass_fields__})
+
 
 def resolve(
     wanted: Wanted, target: Target, folder: Path, environ: Mapping[str, str], earlier: str = ""

@@ -26,6 +26,8 @@ class Wanted:
         Folders, and addresses of Git, of packages that are built here.
     python : str
         The version that the base has to have, as far as it is said.
+    apt : tuple of str
+        Debian packages.
     """
 
     source: str
@@ -33,6 +35,7 @@ class Wanted:
     constraints: tuple[str, ...] = ()
     local: tuple[str, ...] = ()
     python: str = ""
+    apt: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -42,7 +45,8 @@ class Wanted:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Wanted:
         """Read the JSON form."""
-        lists = {key: tuple(data[key]) for key in ("requirements", "constraints", "local")}
+        names = ("requirements", "constraints", "local", "apt")
+        lists = {key: tuple(data.get(key, ())) for key in names}
         return cls(str(data["source"]), python=str(data.get("python", "")), **lists)
 
 

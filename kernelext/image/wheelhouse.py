@@ -1,4 +1,4 @@
-"""The wheels that this machine has fetched, by their digests."""
+"""The packages that this machine has fetched, by their digests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from kernelext.bundle import file_chunks
 from kernelext.errors import ImageBuildError
 from kernelext.image.resolving import Pin
-from kernelext.recipe import Wheel
+from kernelext.recipe import P
 
 AT_ONCE = 8
 PIECE_BYTES = 256 * 1024
@@ -26,7 +26,7 @@ LOOK_S = 0.1
 
 
 class Wheelhouse:
-    """A folder of wheels: ``DIGEST/FILE``.
+    """A folder of wheels or of Debian packages: ``DIGEST/FILE``.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Wheelhouse:
         self._logins = index_logins(environ or {})
 
     def path(self, pin: Pin) -> Path:
-        """Return where a wheel lies or would lie."""
+        """Return where a package lies or would lie."""
         return self.folder / pin.sha256 / pin.file_name
 
     def drop(self, before: float, *, dry_run: bool) -> int:
@@ -57,14 +57,17 @@ class Wheelhouse:
 
     def fetch(
         self,
+        kind: type[P],
         pins: Iterable[Pin],
         say: Callable[[str], None],
         check: Callable[[], None] = lambda: None,
-    ) -> list[Wheel]:
-        """Bring wheels here, several at once, and say what they are.
+    ) -> list[P]:
+        """Bring packages here, several at once, and say what they are.
 
         Parameters
         ----------
+        kind : type
+            Of package.
         pins : iterable of Pin
         say : callable
             Told what is being fetched.
@@ -89,7 +92,7 @@ class Wheelhouse:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # what is under way is of use later
         return [
-            Wheel(pin.name, pin.version, pin.file_name, file_chunks(str(self.path(pin))))
+            kind(pin.name, pin.version, pin.file_name, file_chunks(str(self.path(pin))))
             for pin in pins
         ]
 
@@ -126,7 +129,7 @@ class Wheelhouse:
         )
 
     def _copy(self, pin: Pin, target: Path) -> str:
-        """Copy a wheel from its address; its SHA-256."""
+        """Copy a package from its address; its SHA-256."""
         import requests  # a tenth of a second, which only a fetch has to wait
 
         digest = hashlib.sha256()

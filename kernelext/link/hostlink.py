@@ -119,6 +119,23 @@ class HostLink(StandingLink):
             self._images[name] = ImageFacts.from_json(answer["facts"])
         return self._images[name]
 
+    def read_image(self, image: str, paths: Sequence[str]) -> list[bytes | None]:
+        """Read files out of an image that is there; None for one that it does not have.
+
+        Raises
+        ------
+        ImageNotFound
+        EngineError
+            The host has no images.
+        """
+        request = {"op": "read_image", "image": image, "paths": list(paths)}
+        answer, body = self.ask(request, timeout_s=IMAGE_TIMEOUT_S)
+        found: list[bytes | None] = []
+        for size_bytes in answer["sizes"]:
+            found.append(None if size_bytes is None else body[: int(size_bytes)])
+            body = body[int(size_bytes or 0) :]
+        return found
+
     def forget_images(self) -> None:
         """Ask again what images hold: one has gone."""
         self._images.clear()

@@ -39,6 +39,8 @@ def environment_of(context: Context) -> Environment | None:
         wanted = read_source(context.project, table.source)
     if table.packages:
         wanted = replace(wanted, requirements=(*wanted.requirements, *table.packages))
+    if table.apt:
+        wanted = replace(wanted, apt=(*wanted.apt, *table.apt))
     home = data_dir(context.environ)
     return Environment(context.project, wanted, table.base, home, context.environ)
 

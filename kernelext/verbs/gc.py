@@ -91,11 +91,12 @@ def _home(context: Context, older_than_s: float, *, dry_run: bool) -> list[str]:
         if not dry_run:
             for folder in (context.runs_dir / row.id).glob(f"*/*/{VALUES_NAME}"):
                 shutil.rmtree(folder, ignore_errors=True)
-    wheels = Wheelhouse(data_dir(context.environ) / "wheels")
-    size_bytes = wheels.drop(time.time() - older_than_s, dry_run=dry_run)
-    if size_bytes:
-        total += size_bytes
-        lines.append(f"  wheels of images, {size_text(size_bytes)}")
+    for name, what in (("wheels", "wheels"), ("debs", "Debian packages")):
+        packages = Wheelhouse(data_dir(context.environ) / name)
+        size_bytes = packages.drop(time.time() - older_than_s, dry_run=dry_run)
+        if size_bytes:
+            total += size_bytes
+            lines.append(f"  {what} of images, {size_text(size_bytes)}")
     return [_sum("at home", total, dry_run=dry_run), *lines]
 
 

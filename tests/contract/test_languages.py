@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from kernelext.errors import OptionError, RemoteCellError
 from kernelext.history import History
 from kernelext.history.paths import history_path
 
+from ..lab.lab import Lab
+from .conftest import check_nothing_left
 from .interrupts import CtrlC, printed
 from .notebook import Notebook
 from .test_failures import fail, sentence
@@ -66,3 +69,30 @@ def test_variables_do_not_travel(notebook: Notebook, host: str) -> None:
     shown = fail(notebook, f"%%remote {host} --lang bash --in x\necho $x")
     assert isinstance(shown.error, OptionError)
     assert "a cell of bash takes and leaves files, no variables" in sentence(shown)
+
+
+R = """%%remote host01 --lang r --image {}
+words <- readLines("data/input/words.txt")
+cat("read", length(words), "line\\n")
+dir.create("data/output", recursive = TRUE)
+writeLines(toupper(words), "data/output/upper.txt")"""
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("host", [pytest.param("host01", marks=pytest.mark.lab)], indirect=True)
+def test_r_in_the_image_of_its_recipe(
+    notebook: Notebook, host: str, project: Path, lab: Lab
+) -> None:
+    """Built here of Debian's packages: the host reaches no mirror."""
+    (project / "data/input").mkdir(parents=True)
+    (project / "data/input/words.txt").write_text("one two\n")
+    said = notebook.check("%remote image build r --on host01").stdout
+    (image,) = re.findall(r"kernelext/r:\w+", said)
+    shown = notebook.check(R.format(image))
+    assert shown.stdout == "read 1 line\n"
+    assert (project / "data/output/upper.txt").read_text() == "ONE TWO\n"
+    shown = fail(notebook, f"%%remote host01 --lang r --image {image}\nstop('no luck')")
+    assert "no luck" in shown.stderr
+    assert str(shown.error) == "Rscript ended with exit code 1"
+    check_nothing_left(lab.host(host))
+    notebook.check(f"%remote image rm {image} --on host01")

@@ -7,9 +7,9 @@ import io
 import tarfile
 from pathlib import Path
 
-from kernelext.daemon.layers import LARGE_BYTES, MAX_LARGE, LayerTar, layers_of
-from kernelext.models import Chunk
-from kernelext.recipe import Recipe, Wheel
+from kernelext.daemon.layers import LARGE_BYTES, MAX_LARGE, LayerTar, deb_layers_of, layers_of
+from kernelext.models import Chunk, to_json
+from kernelext.recipe import Deb, Recipe, Wheel
 
 BASE = "sha256:" + "0" * 64
 
@@ -50,6 +50,18 @@ def test_order_in_which_wheels_are_named_does_not_matter() -> None:
 def test_engines_stack_so_many_layers_and_no_more() -> None:
     many = recipe(**{f"n{number}": LARGE_BYTES + number for number in range(200)})
     assert len(layers_of(many)) == MAX_LARGE + 1
+
+
+def test_debian_packages_are_one_layer_of_a_base() -> None:
+    one, other = (Deb(name, "1", f"{name}.deb", (Chunk(name * 64, 1),)) for name in "ab")
+    asked = Recipe("base:1", BASE, debs=(one, other))
+    (layer,) = deb_layers_of(asked)
+    (same,) = deb_layers_of(Recipe("base:2", BASE, debs=(other, one)))
+    (less,) = deb_layers_of(Recipe("base:1", BASE, debs=(one,)))
+    assert layer.name == same.name != less.name
+    assert deb_layers_of(recipe(numpy=1)) == []
+    assert [chunk.digest[0] for chunk in asked.chunks] == ["a", "b"]
+    assert Recipe.from_json(to_json(asked)) == asked
 
 
 def write_piece(path: Path, files: dict[str, bytes]) -> None:

@@ -101,3 +101,17 @@ def test_what_cannot_be_read_is_said(
     with pytest.raises(ImageBuildError) as caught:
         read_source(tmp_path, name)
     assert said in str(caught.value)
+
+
+def test_folder_as_repo2docker_has_it(tmp_path: Path) -> None:
+    folder = tmp_path / ".binder"
+    folder.mkdir()
+    with pytest.raises(ImageBuildError, match=r"neither of requirements\.txt and apt\.txt"):
+        read_source(tmp_path, ".binder")
+    (folder / "apt.txt").write_text("# programs\nfiglet  tree\nlibgl1 # for plots\n")
+    assert read_source(tmp_path, ".binder").apt == ("figlet", "tree", "libgl1")
+    (folder / "requirements.txt").write_text("numpy\n")
+    assert read_source(tmp_path, ".binder").requirements == ("numpy",)
+    (folder / "postBuild").touch()
+    with pytest.raises(ImageBuildError, match=r"\.binder has postBuild, of which no image is made"):
+        read_source(tmp_path, ".binder")

@@ -14,6 +14,7 @@ from kernelext.image.target import Target
 from kernelext.image.wanted import Wanted
 from kernelext.image.wheelhouse import Wheelhouse
 from kernelext.models import ImageFacts
+from kernelext.recipe import Wheel
 
 from .wheels import Index, make_wheel, sha256
 
@@ -136,7 +137,7 @@ def test_wheels_are_fetched_once(index: Index, tmp_path: Path) -> None:
     house = Wheelhouse(tmp_path / "house")
     index.asked.clear()
     for _ in range(2):
-        wheels = house.fetch(found, lambda _: None)
+        wheels = house.fetch(Wheel, found, lambda _: None)
         assert [wheel.chunks[0].digest for wheel in wheels] == [sha256(path) for path in made]
     assert sorted(index.asked) == [path.name for path in made]
     size_bytes = sum(path.stat().st_size for path in made)
@@ -155,10 +156,10 @@ def test_index_that_asks_for_a_login(index: Index, tmp_path: Path) -> None:
     assert "p%40ss" not in lock
     found = read_lock(lock, TARGET)
     house = Wheelhouse(tmp_path / "house", environ)
-    assert house.fetch(found, lambda _: None)[0].name == "one"
+    assert house.fetch(Wheel, found, lambda _: None)[0].name == "one"
     stranger = Wheelhouse(tmp_path / "other")
     with pytest.raises(ImageBuildError, match="401"):
-        stranger.fetch(found, lambda _: None)
+        stranger.fetch(Wheel, found, lambda _: None)
 
 
 def test_broken_download_is_asked_for_again_and_then_said(
@@ -173,8 +174,8 @@ def test_broken_download_is_asked_for_again_and_then_said(
     index.broken.add(wheel.name)
     index.asked.clear()
     with pytest.raises(ImageBuildError, match=r"one 1.0 cannot be fetched .* has come is kept"):
-        house.fetch(found, lambda _: None)
+        house.fetch(Wheel, found, lambda _: None)
     assert len(index.asked) > 1
     assert [path.name for path in house.folder.glob("*/*")] == []
     index.broken.clear()
-    assert house.fetch(found, lambda _: None)[0].file_name == wheel.name
+    assert house.fetch(Wheel, found, lambda _: None)[0].file_name == wheel.name
