@@ -178,7 +178,7 @@ class Environment:
             earlier = locks.get(target.key) or notes.get("earlier", {}).get(target.key, "")
             locks[target.key] = resolve(wanted, target, self._project, self._environ, earlier)
             self._write_notes(notes)
-        return read_lock(locks[target.key], target)
+        return read_lock(locks.get(target.key, ""), target)
 
     def _has_own_wheels(self, lock: str, target: Target) -> bool:
         """Whether there is a lock, and all that was built here for it: the rest can be fetched."""
