@@ -58,6 +58,7 @@ def hosts(lab_names: list[Host]) -> Iterator[list[Host]]:
 def remove_images(hosts: list[Host]) -> None:
     """Remove what was built on hosts."""
     for host in hosts:
+        check_nothing_left(host)  # a container keeps its image
         images = host.exec("docker", "images", "-q", f"{NAMESPACE}/*").stdout.split()
         if images:
             host.exec("docker", "rmi", "-f", *set(images))
@@ -139,9 +140,11 @@ def test_one_package_more_sends_one_wheel(
     hosts: list[Host],
     index: Index,
     requests: list[dict[str, Any]],
+    tmp_path: Path,
 ) -> None:
     for name in ("one", "two"):
-        make_wheel(index.folder, name, files={f"{name}.py": f"VERSION = {name!r}\nX = {'x' * 9!r}"})
+        text = f"VERSION = {name!r}  # {tmp_path}: no host has seen it"
+        make_wheel(index.folder, name, files={f"{name}.py": text})
     write_project(project, "one")
     lab_notebook.check(CELL.format("host01"))
     requests.clear()
@@ -298,12 +301,14 @@ def test_no_space_on_the_host(
 
 
 def test_interrupt_while_it_is_built(
-    lab_notebook: Notebook, project: Path, hosts: list[Host], index: Index
+    lab_notebook: Notebook, project: Path, hosts: list[Host], index: Index, tmp_path: Path
 ) -> None:
     lines = "\n".join(
         f"def f{n}(x):\n    return [x + i for i in range({n})]" for n in range(20_000)
     )
-    make_wheel(index.folder, "one", files={f"one/m{n}.py": lines for n in range(4)})
+    make_wheel(
+        index.folder, "one", files={f"one/m{n}.py": f"{lines}  # {tmp_path}" for n in range(4)}
+    )
     write_project(project, "one")
 
     def is_building() -> bool:
