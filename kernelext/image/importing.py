@@ -54,7 +54,9 @@ def imports_of_project(project: Path, files: Iterable[str]) -> set[str]:
     """
     paths = [Path(file) for file in files]
     own = {path.parts[0].removesuffix(".py") for path in paths if path.suffix == ".py"}
-    own |= {path.stem for path in paths if path.suffix == ".py"}
+    # A file deeper down may have the name of a library and be imported by no such name.
+    deeper = {path.stem for path in paths if path.suffix == ".py"}
+    own |= deeper - importlib.metadata.packages_distributions().keys()
     found: set[str] = set()
     for path in paths:
         if path.suffix == ".py":

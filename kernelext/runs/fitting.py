@@ -94,8 +94,10 @@ class Advice:
                     )
         return self._new(found, facts)
 
-    def of_versions(self, here: Mapping[str, str], facts: ImageFacts, host: str) -> list[str]:
-        """Return a sentence on versions that differ, those that have not been said yet."""
+    def of_versions(
+        self, here: Mapping[str, str], facts: ImageFacts, host: str, step: str
+    ) -> list[str]:
+        """Return a sentence on versions that differ and have not been said yet, and what to do."""
         there = {normal_name(name): version for name, version in facts.packages.items()}
         told = {
             f"version of {name}": f"{name} {there[normal_name(name)]} ({version} here)"
@@ -105,10 +107,7 @@ class Advice:
         new = self._new(told, facts)
         if not new:
             return []
-        return [
-            f"The image on {host} has {', '.join(new)}; `%remote image build` makes one with the"
-            " versions of this machine."
-        ]
+        return [f"The image on {host} has {', '.join(new)}{step}."]
 
     def _new(self, found: Mapping[str, str], facts: ImageFacts) -> list[str]:
         new = {what: text for what, text in found.items() if (facts.digest, what) not in self._said}

@@ -99,6 +99,14 @@ class RunPlan:
         """Return what the image on a host is built of; None where it is a ready one."""
         return None if self.image or host.is_local else self.environment
 
+    @property
+    def versions_step(self) -> str:
+        """What brings this machine's versions into the image; nothing where the user chose them."""
+        is_chosen = self.image or (self.environment is not None and self.environment.is_written)
+        if is_chosen:
+            return ""
+        return "; `%remote image build` makes one with the versions of this machine"
+
     def image_on(self, host: HostConfig) -> str:
         """Return the image of this run on a host; empty is the host's default."""
         project = None if host.is_local else self.project_image

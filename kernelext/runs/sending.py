@@ -119,7 +119,9 @@ class Sender:
         everything = [*common, *(each for some in own.values() for each in some)]
         self._refuse_size(everything)
         self.notes += ADVICE.of(everything, facts, self._link.host.name)
-        self.notes += ADVICE.of_versions(self._plan.packages, facts, self._link.host.name)
+        self.notes += ADVICE.of_versions(
+            self._plan.packages, facts, self._link.host.name, self._plan.versions_step
+        )
         spec = self._spec(common)
         tasks = [
             Task(fold, attempt, tuple(each.ref for each in encoded))

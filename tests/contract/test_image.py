@@ -413,3 +413,12 @@ def test_versions_that_differ_are_said_once(
     here = importlib.metadata.version("packaging")
     assert f"The image on host01 has packaging 0.1 ({here} here)" in said
     assert "packaging" not in lab_notebook.check("%%remote host01\nimport packaging").stderr
+
+
+@pytest.mark.parametrize("host", ["local"], indirect=True)
+def test_cells_that_need_no_image_do_not_ask_for_it(
+    notebook: Notebook, host: str, project: Path
+) -> None:
+    (project / "kernelext.toml").write_text('[image]\nfrom = "absent.txt"\n')
+    notebook.check("%%remote local\nx = 1")
+    assert notebook.names["x"] == 1

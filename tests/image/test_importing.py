@@ -24,7 +24,16 @@ def test_programs_and_notebooks_are_read(tmp_path: Path) -> None:
     ]
     (tmp_path / "nb.ipynb").write_text(json.dumps({"cells": cells}))
     (tmp_path / "empty.ipynb").write_text("")
-    files = ["own/deep.py", "tools.py", "broken.py", "nb.ipynb", "empty.ipynb", "gone.py"]
+    (tmp_path / "own/pandas.py").write_text("")
+    files = [
+        "own/pandas.py",
+        "own/deep.py",
+        "tools.py",
+        "broken.py",
+        "nb.ipynb",
+        "empty.ipynb",
+        "gone.py",
+    ]
     found = imports_of_project(tmp_path, files)
     assert found == {"scipy", "numpy", "os", "pandas", "sklearn"}
 

@@ -1,0 +1,42 @@
+"""Whether a project has an environment of its own, and who wins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kernelext.errors import ImageBuildError
+from kernelext.verbs.context import Context
+from kernelext.verbs.environments import environment_of, note_imports
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    """A project that has asked for nothing."""
+    project = tmp_path / "project"
+    project.mkdir()
+    data = {"HOME": str(tmp_path), "KERNELEXT_DATA": str(tmp_path / "data")}
+    return Context(project, {**data, "KERNELEXT_CONFIG": str(tmp_path / "none.toml")})
+
+
+def test_project_has_none_until_it_is_asked_for(context: Context) -> None:
+    assert environment_of(context) is None
+    note_imports(context)
+    environment = environment_of(context)
+    assert environment is not None
+    assert not environment.is_written
+
+
+def test_ready_image_that_the_project_names_wins(context: Context) -> None:
+    note_imports(context)
+    (context.folder / "kernelext.toml").write_text('image = "team/own:1"\n')
+    context.look_again(context.folder, context.environ)
+    assert environment_of(context) is None
+
+
+def test_file_that_is_named_has_to_be_there(context: Context) -> None:
+    (context.folder / "kernelext.toml").write_text('[image]\nfrom = "absent.txt"\n')
+    context.look_again(context.folder, context.environ)
+    with pytest.raises(ImageBuildError, match=r"absent.txt, which is not there"):
+        environment_of(context)
