@@ -13,7 +13,8 @@ from pathlib import Path
 from kernelext.bundle.credentials import SCANNED_BYTES, secret_in
 from kernelext.bundle.disclosure import refuse_secrets
 from kernelext.bundle.ignore import IgnoreRules
-from kernelext.bundle.statcache import StatCache, is_racy
+from kernelext.bundle.stamps import Stamp, is_racy
+from kernelext.bundle.statcache import StatCache
 from kernelext.errors import BundleError, ProjectTooLarge
 from kernelext.models import CHUNK_BYTES, Chunk, FileEntry
 from kernelext.wire import MAX_BODY_BYTES
@@ -144,24 +145,16 @@ def take_snapshot(
     """
     root = Path(os.path.realpath(root))
     project, rules = cache.project(str(root)), IgnoreRules(root)
-    found = project.tree.walk(rules)
     own = {path.relative_to(root).as_posix() for path in at_home if root in path.parents}
-    if own:
-        found = [each for each in found if each[0] not in own]
-    if sum(stat.st_size for _, stat in found) > limit_bytes:
-        raise ProjectTooLarge({path: stat.st_size for path, stat in found})
+    found = [each.without(own) for each in project.tree.walk(rules, now_ns)]
+    if sum(each.size_bytes for each in found) > limit_bytes:
+        raise ProjectTooLarge({path: size for each in found for path, size in each.sizes()})
     suspects = project.tree.suspects
     refuse_secrets({path: suspects[path] for path in suspects if path not in own}, rules)
     reader = _Reader(root, now_ns, project.secrets)
-    entries = project.entries(found)
     files: list[FileEntry] = []
-    for entry, (path, stat) in zip(entries, found, strict=True):
-        if entry is None:
-            entry = reader.read(path, stat)
-            if entry is None:
-                continue
-            project.keep(stat, now_ns, entry)
-        files.append(entry)
+    for each in found:
+        files += project.known(each) or project.entries(each, now_ns, reader.read)
     if project.secrets:
         held = {
             each.path: project.secrets.get(each.chunks[0].digest) for each in files if each.chunks
@@ -206,15 +199,15 @@ class _Reader:
         self._room_bytes = HELD_BYTES
         self.held: dict[str, bytes] = {}
 
-    def read(self, path: str, found: os.stat_result) -> FileEntry | None:
+    def read(self, path: str, found: Stamp) -> FileEntry | None:
         """Read a file; one that changes meanwhile is read again, its last state counts.
 
         None for one that is gone: it is as if it had gone before.
         """
         full = f"{self._root}/{path}"
-        is_held = is_racy(found, self._now_ns) and found.st_size <= min(
-            CHUNK_BYTES, self._room_bytes
-        )
+        size_bytes, mode = found[0], found[-1]
+        is_small = size_bytes <= min(CHUNK_BYTES, self._room_bytes)
+        is_held = is_small and is_racy(found, self._now_ns)
         for _ in range(READ_TRIES):
             held: dict[str, bytes] = {}
             before = _stat(full)
@@ -228,7 +221,7 @@ class _Reader:
                 break
         self._room_bytes -= sum(len(data) for data in held.values())
         self.held.update(held)
-        return FileEntry(path, found.st_mode & 0o777, chunks)
+        return FileEntry(path, mode & 0o777, chunks)
 
 
 def _stat(path: str) -> tuple[int, int, int] | None:

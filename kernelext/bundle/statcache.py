@@ -7,21 +7,14 @@ it is read again the next time (Git's racy-entry rule).
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import Any, TypeVar
 
+from kernelext.bundle.stamps import FolderFiles, Stamp, is_racy
 from kernelext.bundle.tree import Tree
 from kernelext.models import FileEntry
 
-RACY_NS = 2_000_000_000  # the coarsest mtime in use, FAT's, is two seconds
-
-Key = tuple[int, ...]
-_key: Callable[[os.stat_result], Key] = attrgetter(
-    "st_size", "st_mtime_ns", "st_ctime_ns", "st_ino", "st_mode"
-)
 T = TypeVar("T")
 
 
@@ -38,33 +31,49 @@ class ProjectCache:
 
     tree: Tree
     secrets: dict[str, str] = field(default_factory=dict)
-    _known: dict[str, tuple[Key, FileEntry]] = field(default_factory=dict)
+    _known: dict[str, tuple[Stamp, FileEntry]] = field(default_factory=dict)
+    _whole: dict[str, tuple[FolderFiles, list[FileEntry]]] = field(default_factory=dict)
     _made: tuple[object, Any] = (None, None)
 
-    def entries(self, found: Iterable[tuple[str, os.stat_result]]) -> list[FileEntry | None]:
-        """Return what is known for sure of files, None for each that has to be read."""
-        known = self._known
-        entries: list[FileEntry | None] = []
-        for path, stat in found:
-            hit = known.get(path)
-            entries.append(hit[1] if hit is not None and hit[0] == _key(stat) else None)
-        return entries
+    def known(self, found: FolderFiles) -> list[FileEntry] | None:
+        """Return what is known for sure of all files of a folder, else None."""
+        whole = self._whole.get(found.folder)
+        if whole and (whole[0] is found or whole[0] == found):
+            return whole[1]
+        return None
 
-    def keep(self, found: os.stat_result, now_ns: int, entry: FileEntry) -> None:
-        """Keep what was read of a file, if it cannot have changed unseen.
+    def entries(
+        self, found: FolderFiles, now_ns: int, read: Callable[[str, Stamp], FileEntry | None]
+    ) -> list[FileEntry]:
+        """Return what is known of a folder's files, and read those that have changed.
 
         Parameters
         ----------
-        found : os.stat_result
-            Taken before the file was read.
+        found : FolderFiles
+            Asked for before a file is read.
         now_ns : int
             The time, nanoseconds since 1970, before that.
-        entry : FileEntry
+        read : callable
+            Reads a file; None for one that is gone.
         """
-        if is_racy(found, now_ns):
-            self._known.pop(entry.path, None)
-        else:
-            self._known[entry.path] = _key(found), entry
+        entries: list[FileEntry] = []
+        is_sure = True
+        for path, stamp in zip(found.paths, found.stamps, strict=True):
+            hit = self._known.get(path)
+            if hit is not None and hit[0] == stamp:
+                entries.append(hit[1])
+                continue
+            self._known.pop(path, None)
+            entry = read(path, stamp)
+            if entry is None or is_racy(stamp, now_ns):
+                is_sure = False
+            else:
+                self._known[path] = stamp, entry
+            if entry is not None:
+                entries.append(entry)
+        if is_sure:
+            self._whole[found.folder] = found, entries
+        return entries
 
     def made_of(self, parts: object, make: Callable[[], T]) -> T:
         """Return what `make` gave the last time, if it was of equal parts."""
@@ -85,8 +94,3 @@ class StatCache:
         if root not in self._projects:
             self._projects[root] = ProjectCache(Tree(root))
         return self._projects[root]
-
-
-def is_racy(found: os.stat_result, now_ns: int) -> bool:
-    """Whether a file may change again without a new mtime."""
-    return now_ns - max(found.st_mtime_ns, found.st_ctime_ns) < RACY_NS

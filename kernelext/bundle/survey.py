@@ -48,12 +48,12 @@ def survey_project(root: Path, at_home: Iterable[Path] = ()) -> Survey:
     """
     root, rules = root.resolve(), IgnoreRules(root)
     tree = Tree(str(root))
-    walked = tree.walk(rules)
+    walked = tree.walk(rules, 0)
     own = {path.relative_to(root).as_posix() for path in at_home if root in path.parents}
     stays = {path: "never travels" for path in sorted(own) if (root / path).exists()}
     stays |= {path: rules.reason(path) for path in sorted(tree.stays)}
     stays |= dict(tree.left)
-    sizes = {path: stat.st_size for path, stat in sorted(walked) if path not in own}
+    sizes = dict(sorted(each for found in walked for each in found.without(own).sizes()))
     held = {path: _held_by(root / path, path, size) for path, size in sizes.items()}
     found = {path: f"holds {what}" for path, what in held.items() if what}
     found |= {path: where for path, where in tree.suspects.items() if path not in own}

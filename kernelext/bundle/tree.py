@@ -5,57 +5,20 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from kernelext.bundle.credentials import is_secret_path
-from kernelext.bundle.ignore import GIT_NAME, MARKS, IgnoreRules, Rules, never_travels
+from kernelext.bundle.ignore import IgnoreRules, Rules
 from kernelext.bundle.linktargets import (
     file_travels,
     folder_travels,
     leads_to_secret,
     never_travels_from,
 )
-from kernelext.errors import BundleError
+from kernelext.bundle.listing import Listing, Place, lies_in, list_folder
+from kernelext.bundle.stamps import FolderFiles, Stamp, is_regular, stamp_of, stamps_of
 
-
-@dataclass(frozen=True)
-class Listing:
-    """A folder's entries, and which of them the rules let travel.
-
-    Attributes
-    ----------
-    entries : list of (str, bool)
-        Names, and whether they are regular files, as the system gives them.
-    rules : DockerRules or GitRules
-    own_rules : DockerRules or GitRules
-        With the folder's own.
-    files, full : tuple of str
-        Paths of regular files, and where they lie.
-    others : tuple of str
-        Paths of folders and links.
-    stays : tuple of str
-        Paths that the rules keep at home; a folder's ends with a slash.
-    secret : dict of str to str
-        Those of `files` whose names look like a secret's; where they lie, behind a link.
-    real : str
-        The folder itself, without links.
-    """
-
-    entries: list[tuple[str, bool]]
-    rules: Rules
-    own_rules: Rules
-    files: tuple[str, ...]
-    full: tuple[str, ...]
-    others: tuple[str, ...]
-    stays: tuple[str, ...]
-    secret: dict[str, str]
-    real: str
-
-    def is_of(self, entries: list[tuple[str, bool]], above: Rules, own: Rules, real: str) -> bool:
-        """Whether it was made of just these; equal rules are the same object."""
-        is_same = self.rules is above and self.own_rules is own
-        return is_same and self.entries == entries and self.real == real
+LINKED = "/"  # no folder's path: files that are links, from anywhere
 
 
 @dataclass(frozen=True)
@@ -67,13 +30,13 @@ class InnerLink:
     path : str
     target : str
         Relative to the root.
-    found : os.stat_result or None
-        Of the target; None for a folder.
+    stamp : Stamp or None
+        The target's; None for a folder.
     """
 
     path: str
     target: str
-    found: os.stat_result | None
+    stamp: Stamp | None
 
 
 @dataclass
@@ -103,125 +66,87 @@ class Tree:
     stays: list[str] = field(default_factory=list)
     suspects: dict[str, str] = field(default_factory=dict)
     _listings: dict[str, Listing] = field(default_factory=dict)
+    _last: dict[str, FolderFiles] = field(default_factory=dict)
+    _now_ns: int = 0
+    _found: list[FolderFiles] = field(default_factory=list)
+    _linked: dict[str, Stamp] = field(default_factory=dict)
     _inner: list[InnerLink] = field(default_factory=list)
     _entered: set[str] = field(default_factory=set)
 
-    def walk(self, rules: IgnoreRules) -> list[tuple[str, os.stat_result]]:
-        """List the files that travel, in no order, with what `stat` says of them."""
-        self.links, self.left, self.stays, self.suspects = {}, [], [], {}
-        self._inner, self._entered = [], set()
-        found: list[tuple[str, os.stat_result]] = []
-        self._enter("", self.root, rules, rules.top, (self.root,), found)
-        if self._inner:
-            self._take_inner(found)
-        return found
+    def walk(self, rules: IgnoreRules, now_ns: int) -> list[FolderFiles]:
+        """List the files that travel, in no order, with what `stat` says of them.
 
-    def _take_inner(self, found: list[tuple[str, os.stat_result]]) -> None:
+        Parameters
+        ----------
+        rules : IgnoreRules
+        now_ns : int
+            The time, nanoseconds since 1970.
+
+        Raises
+        ------
+        BundleError
+            When a folder cannot be read.
+        """
+        self.links, self.left, self.stays, self.suspects = {}, [], [], {}
+        self._now_ns, self._found, self._linked = now_ns, [], {}
+        self._inner, self._entered = [], set()
+        self._enter(Place(self.root, "", self.root, rules.top), rules, (self.root,))
+        if self._inner:
+            self._take_inner()
+        if self._linked:
+            paths, stamps = tuple(self._linked), list(self._linked.values())
+            self._found.append(FolderFiles(LINKED, paths, stamps))
+        return self._found
+
+    def _take_inner(self) -> None:
         """Take the links to what travels itself; what stays at home is not sent by a link."""
-        files = {path for path, _ in found}
+        files = {path for folder in self._found for path in folder.paths} | self._linked.keys()
         for link in self._inner:
-            if link.found is None:
+            if link.stamp is None:
                 travels = folder_travels(link.target, self._entered)
             else:
                 travels = file_travels(link.target, files)
             if not travels:
                 self.left.append((link.path, f"it links to {link.target}, which stays at home"))
-            elif link.found is None:
+            elif link.stamp is None:
                 here = os.path.dirname(f"{self.root}/{link.path}")  # noqa: PTH120
                 real = f"{self.root}/{link.target}"
                 self.links[link.path] = os.path.relpath(real, here).replace(os.sep, "/")
             else:
-                found.append((link.path, link.found))
+                self._linked[link.path] = link.stamp
                 self._suspect(link.path, link.target)
 
-    def _enter(
-        self,
-        folder: str,
-        real: str,
-        rules: IgnoreRules,
-        above: Rules,
-        chain: tuple[str, ...],
-        found: list[tuple[str, os.stat_result]],
-    ) -> None:
+    def _enter(self, place: Place, rules: IgnoreRules, chain: tuple[str, ...]) -> None:
         """Walk a folder; `chain` has the folders, without links, that lead to it."""
-        listing = self._listing(folder, real, rules, above)
-        self._entered.add(folder)
+        listing = list_folder(place, rules, self._now_ns, self._listings.get(place.folder))
+        self._listings[place.folder] = listing
+        self._entered.add(place.folder)
         self.stays += listing.stays
         self.suspects.update(listing.secret)
-        before = len(found)
-        try:
-            found += zip(listing.files, map(os.lstat, listing.full), strict=True)
-        except OSError:  # gone since the folder was read
-            found[before:] = _present(listing)
+        if listing.files:
+            self._found.append(self._files(listing))
         for path in listing.others:
             full = f"{self.root}/{path}"
             if os.path.islink(full):  # noqa: PTH114
-                self._follow(path, full, rules, listing.own_rules, chain, found)
+                self._follow(path, full, rules, listing.rules, chain)
             elif os.path.isdir(full):  # noqa: PTH112
-                below = f"{real}/{path.rpartition('/')[2]}"
-                self._enter(path, below, rules, listing.own_rules, chain, found)
+                below = f"{place.real}/{path.rpartition('/')[2]}"
+                self._enter(Place(self.root, path, below, listing.rules), rules, chain)
 
-    def _listing(self, folder: str, real: str, rules: IgnoreRules, above: Rules) -> Listing:
-        full = f"{self.root}/{folder}" if folder else self.root
+    def _files(self, listing: Listing) -> FolderFiles:
+        """Ask for the stamps of a folder's files; the same object as the last time if they hold."""
+        folder = listing.place.folder
+        last = self._last.get(folder)
         try:
-            with os.scandir(full) as read:
-                entries = [(each.name, each.is_file(follow_symlinks=False)) for each in read]
-        except OSError as exc:
-            if not (folder and isinstance(exc, FileNotFoundError)):  # gone since it was listed
-                raise BundleError(f"{folder or full} cannot be read: {exc.strerror}") from exc
-            entries = []
-        names = {name for name, _ in entries}
-        own = rules.enter(above, folder) if folder and GIT_NAME in names else above
-        known = self._listings.get(folder)
-        if known and known.is_of(entries, above, own, real):
-            return known
-        self._listings[folder] = self._sort_out(folder, real, entries, above, own)
-        return self._listings[folder]
-
-    def _sort_out(
-        self, folder: str, real: str, entries: list[tuple[str, bool]], above: Rules, own: Rules
-    ) -> Listing:
-        """Ask the rules about every entry of a folder."""
-        if folder and not MARKS.isdisjoint(name for name, _ in entries):
-            return Listing(entries, above, own, (), (), (), (f"{folder}/",), {}, real)
-        files: list[str] = []
-        others: list[str] = []
-        stays: list[str] = []
-        head = f"{folder}/" if folder else ""
-        for name, is_file in entries:
-            path = head + name
-            if is_file:
-                if never_travels(path, is_dir=False) or own.is_ignored(path):
-                    stays.append(path)
-                else:
-                    files.append(path)
-                continue
-            is_dir = os.path.isdir(f"{self.root}/{path}")  # noqa: PTH112
-            if self._is_open(path, own, is_dir=is_dir):
-                others.append(path)
-            else:
-                stays.append(path + "/" * is_dir)
-        secret = {path: "" for path in files if is_secret_path(path)}
-        if not _holds(self.root, real):
-            lie = {path: f"{real}/{path.rpartition('/')[2]}" for path in files}
-            secret |= {path: f"links to {at}" for path, at in lie.items() if leads_to_secret(at)}
-        return Listing(
-            entries,
-            above,
-            own,
-            tuple(files),
-            tuple(f"{self.root}/{path}" for path in files),
-            tuple(others),
-            tuple(stays),
-            secret,
-            real,
-        )
-
-    def _is_open(self, path: str, rules: Rules, *, is_dir: bool) -> bool:
-        """Whether a folder, or what is neither folder nor file, is to be looked at."""
-        if never_travels(path, is_dir=is_dir):
-            return False
-        return not rules.is_ignored(path, is_dir=is_dir) or (is_dir and rules.may_hold_more(path))
+            stamps = stamps_of(listing.full)
+        except OSError:  # gone since the folder was read
+            return _present(listing)
+        if last and last.paths is listing.files and last.stamps == stamps:
+            return last
+        if not all(map(is_regular, stamps)):
+            return _present(listing)
+        self._last[folder] = FolderFiles(folder, listing.files, stamps)
+        return self._last[folder]
 
     def _follow(
         self,
@@ -230,7 +155,6 @@ class Tree:
         rules: IgnoreRules,
         own: Rules,
         chain: tuple[str, ...],
-        found: list[tuple[str, os.stat_result]],
     ) -> None:
         """Take a link: to a file as that file, to a folder of the project as a link."""
         try:
@@ -241,18 +165,18 @@ class Tree:
         is_dir = stat.S_ISDIR(target.st_mode)
         if not is_dir and not stat.S_ISREG(target.st_mode):
             return
-        if _holds(self.root, real):
+        if lies_in(self.root, real):
             inside = os.path.relpath(real, self.root).replace(os.sep, "/")
-            self._inner.append(InnerLink(path, inside, None if is_dir else target))
+            self._inner.append(InnerLink(path, inside, None if is_dir else stamp_of(target)))
         elif never_travels_from(self.root, real, is_dir=is_dir):
             self.left.append((path, f"it links to {real}, which never travels"))
         elif not is_dir:
-            found.append((path, target))
+            self._linked[path] = stamp_of(target)
             self._suspect(path, real)
-        elif any(_holds(real, each) for each in chain):
+        elif any(lies_in(real, each) for each in chain):
             self.left.append((path, f"it leads in a circle, to {real}"))
         else:
-            self._enter(path, real, rules, own, (*chain, real), found)
+            self._enter(Place(self.root, path, real, own), rules, (*chain, real))
 
     def _suspect(self, path: str, target: str) -> None:
         """Note a link that is called as a secret, or leads to what is: a clone may hold such."""
@@ -262,11 +186,12 @@ class Tree:
             self.suspects[path] = ""
 
 
-def _present(listing: Listing) -> Iterator[tuple[str, os.stat_result]]:
+def _present(listing: Listing) -> FolderFiles:
+    """Take those of a folder's files that are there, and still files."""
+    present: dict[str, Stamp] = {}
     for path, full in zip(listing.files, listing.full, strict=True):
         with contextlib.suppress(OSError):
-            yield path, os.lstat(full)
-
-
-def _holds(folder: str, path: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+            (stamp,) = stamps_of([full])
+            if is_regular(stamp):
+                present[path] = stamp
+    return FolderFiles(listing.place.folder, tuple(present), list(present.values()))

@@ -13,11 +13,12 @@ from kernelext.errors import SecretsFound
 
 from .audit import audited
 
-LATER_NS = 10**19
+LATER_NS = 10**19  # long after anything was written
+SOON_NS = 1  # before it: whatever was found may change again unseen
 
 
-def snap(root: Path, cache: StatCache | None = None) -> Snapshot:
-    return take_snapshot(root, cache or StatCache(), LATER_NS, 10**9)
+def snap(root: Path, cache: StatCache | None = None, now_ns: int = LATER_NS) -> Snapshot:
+    return take_snapshot(root, cache or StatCache(), now_ns, 10**9)
 
 
 def paths(snapshot: Snapshot) -> list[str]:
@@ -90,17 +91,17 @@ def test_special_files_stay(tmp_path: Path) -> None:
 def test_files_that_come_go_and_change_kind_are_seen(tmp_path: Path) -> None:
     cache = StatCache()
     (tmp_path / "a").write_text("")
-    assert paths(snap(tmp_path, cache)) == ["a"]
+    assert paths(snap(tmp_path, cache, SOON_NS)) == ["a"]
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "c").write_text("")
-    assert paths(snap(tmp_path, cache)) == ["a", "b/c"]
+    assert paths(snap(tmp_path, cache, SOON_NS)) == ["a", "b/c"]
     (tmp_path / "a").unlink()
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "d").write_text("")
     (tmp_path / "b" / "c").unlink()
     (tmp_path / "b").rmdir()
     (tmp_path / "b").symlink_to("a")
-    found = snap(tmp_path, cache)
+    found = snap(tmp_path, cache, SOON_NS)
     assert [(entry.path, entry.link) for entry in found.files] == [("a/d", None), ("b", "a")]
 
 
