@@ -7,6 +7,7 @@ import copy
 import dataclasses
 import functools
 import logging
+import random
 import socket
 import threading
 import time
@@ -17,11 +18,12 @@ import paramiko
 from paramiko.agent import AgentSSH
 from paramiko.common import cMSG_CHANNEL_OPEN
 
-from kernelext.errors import ConnectError, HostKeyError
+from kernelext.errors import ConnectError
 from kernelext.hosts.sshconfig import SshTarget
+from kernelext.link import algorithms
 from kernelext.link.channels import WINDOW_BYTES, SshPipe, SshProcess
 from kernelext.link.connection import Connection, Refused
-from kernelext.link.host_keys import HostKey, by_program, preferred_types, verify
+from kernelext.link.host_keys import HostKey, by_program, verify
 from kernelext.link.login import Offers, UnusableKey
 from kernelext.link.tcp import Wire, connect
 
@@ -31,14 +33,8 @@ PACKET_BYTES = 64 * 1024
 KEEPALIVE_S = 5
 FAR_S = 0.005  # nearer than this, sshd's waiting for acknowledgements is not felt
 LOGIN_TIMEOUT_S = 30.0  # sshd may look names up, or ask a directory, before it answers
-CIPHERS = (
-    "aes128-gcm@openssh.com",
-    "aes256-gcm@openssh.com",
-    "aes128-ctr",
-    "aes192-ctr",
-    "aes256-ctr",
-)
-WORDS = {"ciphers": "cipher", "digests": "MAC", "kex": "key exchange", "key_types": "host key"}
+BUSY_WAITS_S = (0.2, 0.5, 1.0, 2.0)
+FULL = b"Exceeded MaxStartups\r\n"
 PROHIBITED = 1
 PARAMIKO_LOG = "kernelext.paramiko"
 
@@ -230,59 +226,47 @@ def host_key(host: str, target: SshTarget, *, resolve: Resolve, timeout_s: float
 
 
 def _shake_hands(host: str, target: SshTarget, resolve: Resolve, timeout_s: float) -> SshConnection:
-    """Connect and agree on keys; nothing is verified and nobody logged in yet."""
+    """Connect and agree on keys; nothing is verified and nobody logged in yet.
+
+    An sshd drops some of those who come all at once (its MaxStartups): they try again.
+    """
+    for wait_s in (*BUSY_WAITS_S, None):
+        try:
+            return _try_hands(host, target, resolve, timeout_s)
+        except _Dropped as exc:
+            if wait_s is None:  # who came to jump through it does not begin once more
+                raise ConnectError(str(exc)) from exc.__cause__
+            time.sleep(wait_s * random.uniform(0.5, 1.5))  # noqa: S311 - else all are back at once
+    raise AssertionError
+
+
+class _Dropped(ConnectError):
+    """A server that hung up before it said anything, or because too many had come."""
+
+
+def _try_hands(host: str, target: SshTarget, resolve: Resolve, timeout_s: float) -> SshConnection:
     wire, hop = _dial(host, target, resolve, timeout_s)
     connection = SshConnection(host, target, wire, hop)
     transport = connection._transport
     try:
-        options = transport.get_security_options()
-        _allow(options, host, target)
+        algorithms.allow(transport.get_security_options(), host, target)
         transport.banner_timeout = transport.handshake_timeout = timeout_s
         transport.auth_timeout = max(timeout_s, LOGIN_TIMEOUT_S)
         transport.start_client(timeout=timeout_s)
         if not transport.initial_kex_done:  # paramiko returns without a word
             raise TimeoutError("it is silent")
-        _check_length(transport.get_remote_server_key(), host, target)
+        algorithms.check_length(transport.get_remote_server_key(), host, target)
     except BaseException as exc:
         connection.close()
         if isinstance(exc, SshConnection._BROKEN):
-            raise ConnectError(
+            is_hung_up = isinstance(exc.__context__, (EOFError, ConnectionResetError))
+            is_dropped = is_hung_up and wire.heard_only(FULL)
+            raise (_Dropped if is_dropped else ConnectError)(
                 f"{host} ({target.hostname}:{target.port}) answers, but not as an SSH server "
                 f"({str(exc) or 'it hangs up'}): see what `ssh -v {host}` says."
             ) from exc
         raise
     return connection
-
-
-def _allow(options: paramiko.SecurityOptions, host: str, target: SshTarget) -> None:
-    """Offer what the configuration allows, of what paramiko can do."""
-    allowed = target.algorithms
-    chosen = {
-        "ciphers": _common(CIPHERS, allowed.ciphers),
-        "digests": _common(options.digests, allowed.macs),
-        "kex": _common(options.kex, allowed.key_exchanges),
-        "key_types": preferred_types(options.key_types, target),
-    }
-    for name, names in chosen.items():
-        if not names:
-            raise ConnectError(
-                f"The SSH configuration allows {host} no {WORDS[name]} that kernelext can do: "
-                f"{by_program(host)}."
-            )
-        setattr(options, name, names)
-
-
-def _common(ours: Sequence[str], allowed: Sequence[str]) -> tuple[str, ...]:
-    return tuple(name for name in ours if not allowed or name in allowed)
-
-
-def _check_length(key: paramiko.PKey, host: str, target: SshTarget) -> None:
-    if key.get_name() == "ssh-rsa" and key.get_bits() < target.algorithms.rsa_bits:
-        raise HostKeyError(
-            f"The RSA key of {host} has {key.get_bits()} bits, and RequiredRSASize of the SSH "
-            f"configuration asks for {target.algorithms.rsa_bits}: ask whoever runs it for a "
-            "longer one."
-        )
 
 
 def _dial(

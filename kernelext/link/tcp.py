@@ -63,14 +63,21 @@ class Wire:
     def recv(self, size: int) -> bytes:
         """Return at most `size` bytes, read ahead: paramiko asks for 16, then for the rest."""
         if self._position == len(self._ahead):
-            self._ahead, self._position = self._sock.recv(READ_AHEAD_BYTES), 0
-            self.received_bytes += len(self._ahead)
+            found = self._sock.recv(READ_AHEAD_BYTES)
+            if not found:
+                return b""
+            self._ahead, self._position = found, 0
+            self.received_bytes += len(found)
             if self._is_tcp and hasattr(socket, "TCP_QUICKACK"):
                 # Linux forgets it. A late acknowledgement holds up what sshd sends next.
                 self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         piece = self._ahead[self._position : self._position + size]
         self._position += len(piece)
         return piece
+
+    def heard_only(self, text: bytes) -> bool:
+        """Whether nothing has come yet, or just this."""
+        return not self.received_bytes or (self.received_bytes, self._ahead) == (len(text), text)
 
     def settimeout(self, seconds: float | None) -> None:
         """Bound every later wait."""

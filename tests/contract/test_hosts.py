@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import socket
 import threading
@@ -122,10 +123,17 @@ def test_closed_port(notebook: Notebook, fresh: Host) -> None:
 
 def test_port_that_is_no_ssh_server(notebook: Notebook, lab: Lab) -> None:
     with socket.create_server((lab.network.gateway, 0)) as server:
-        rude = threading.Thread(target=lambda: server.accept()[0].close())
+
+        def hang_up() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    server.accept()[0].close()
+
+        rude = threading.Thread(target=hang_up)
         rude.start()
         port = server.getsockname()[1]
         shown = fail(notebook, f"%%remote root@{lab.network.gateway}:{port}\nkept = 1")
+        server.shutdown(socket.SHUT_RDWR)
         rude.join()
     assert isinstance(shown.error, ConnectError)
     assert "answers, but not as an SSH server" in sentence(shown)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +248,21 @@ def test_open_says_that_it_is_no_ssh_server(server: Sshd) -> None:
         with pytest.raises(ConnectError, match=r"see what `ssh -v aws01` says"):
             SshConnection.open("aws01", target, resolve=no_jumps)
         thread.join()
+
+
+def test_many_who_come_at_once_all_get_in(start: Start) -> None:
+    target = start("MaxStartups 2:100:2").target()  # two at a time may be about to log in
+    meet = threading.Barrier(5)
+
+    def log_in(_: int) -> bool:
+        meet.wait()
+        with contextlib.closing(
+            SshConnection.open("aws01", target, resolve=no_jumps)
+        ) as connection:
+            return connection.is_open()
+
+    with ThreadPoolExecutor(meet.parties) as pool:
+        assert all(pool.map(log_in, range(meet.parties)))
 
 
 def test_open_refuses_a_proxy_command(server: Sshd) -> None:
