@@ -1,8 +1,4 @@
-"""Dense numpy arrays as blosc2 frames.
-
-A Fortran-ordered array is stored as its transpose, and the frame's metalayer ``kernelext``
-holds ``{"order": "F"}``: a reader with blosc2 alone takes ``.T``.
-"""
+"""What Blosc2 does for every codec: whether a filter pays, parameters, bytes in and out."""
 
 from __future__ import annotations
 
@@ -48,23 +44,10 @@ def choose_filter(flat: Array, itemsize: int) -> str | None:
     sample = b"".join(flat[start : start + piece].tobytes() for start in starts)
     sizes = {}
     for name in ("SHUFFLE", "BITSHUFFLE"):
-        cparams = _cparams(name, typesize=itemsize)
+        cparams = parameters(name, typesize=itemsize)
         sizes[name] = len(blosc2.compress2(sample, cparams=cparams))
     best = min(sizes, key=sizes.__getitem__)
     return best if sizes[best] < WORTH_IT * len(sample) else None
-
-
-def frame(array: Array, order: str, flat: Array, filter_name: str) -> bytes:
-    """Return an array, of which `arrays.raw` gave order and bytes, as a blosc2 frame."""
-    import blosc2
-
-    options: dict[str, Any] = {"cparams": _cparams(filter_name), "contiguous": True}
-    shape = array.shape
-    if order == "F":
-        shape, options["meta"] = shape[::-1], {META: {"order": "F"}}
-    content = flat.view(array.dtype).reshape(shape)
-    compressed: bytes = blosc2.asarray(content, **options).to_cframe()
-    return compressed
 
 
 def load(ref: ValueRef, data: stored.Buffer) -> Array:
@@ -73,7 +56,7 @@ def load(ref: ValueRef, data: stored.Buffer) -> Array:
 
     stored.check(ref, data)
     packed = blosc2.ndarray_from_cframe(data)
-    packed.schunk.dparams = blosc2.DParams(nthreads=_n_threads())
+    packed.schunk.dparams = blosc2.DParams(nthreads=n_threads())
     array: Array = packed[...]
     return array.T if _is_fortran(packed.schunk) else array
 
@@ -91,7 +74,7 @@ def chunk(rows: Array, filter_name: str) -> bytes:
     """Return rows as a frame of one chunk: what HDF5's Blosc2 filter reads."""
     import blosc2
 
-    cparams = _cparams(filter_name, typesize=rows.itemsize)
+    cparams = parameters(filter_name, typesize=rows.itemsize)
     made = blosc2.SChunk(chunksize=rows.nbytes, data=rows, cparams=cparams, contiguous=True)
     compressed: bytes = made.to_cframe()
     return compressed
@@ -103,7 +86,7 @@ def pack(flat: Array, itemsize: int, filter_name: str) -> bytes:
 
     items = flat.view(WORDS[itemsize])
     compressed: bytes = blosc2.asarray(
-        items, cparams=_cparams(filter_name), contiguous=True
+        items, cparams=parameters(filter_name), contiguous=True
     ).to_cframe()
     return compressed
 
@@ -113,24 +96,25 @@ def unpack(data: stored.Buffer) -> Array:
     import blosc2
 
     packed = blosc2.ndarray_from_cframe(data)
-    packed.schunk.dparams = blosc2.DParams(nthreads=_n_threads())
+    packed.schunk.dparams = blosc2.DParams(nthreads=n_threads())
     array: Array = packed[...]
     return array.view("u1")
 
 
-def _cparams(filter_name: str, **options: Any) -> Any:
+def parameters(filter_name: str, **options: Any) -> Any:
+    """Return how everything is compressed, by all cores of the slot unless told otherwise."""
     import blosc2
 
     return blosc2.CParams(
         codec=blosc2.Codec.ZSTD,
         clevel=1,
         filters=[blosc2.Filter[filter_name]],
-        nthreads=_n_threads(),
-        **options,
+        **{"nthreads": n_threads(), **options},
     )
 
 
-def _n_threads() -> int:
+def n_threads() -> int:
+    """Return the cores that are ours."""
     cores = os.cpu_count() or 1
     wanted = os.environ.get("OMP_NUM_THREADS", "")  # a slot's cores, of a larger machine's
     return min(cores, int(wanted)) if wanted.isdigit() and int(wanted) else cores

@@ -82,9 +82,11 @@ def encode_form(
     own = own_abilities()
     shared = own if abilities is None else own.intersection(abilities)
     digester = stored.Digester()
-    if sum(map(len, form.raw)) < stored.THREADED_BYTES:
-        found = stored.identity_of(form.header, form.raw, digester)
+    if form.hashes or sum(map(len, form.raw)) < stored.THREADED_BYTES:
         file = form.store(shared)
+        if file.digests:
+            digester.know(form.raw[0], file.digests)
+        found = stored.identity_of(form.header, form.raw, digester)
     else:
         with ThreadPoolExecutor(1) as pool:  # SHA-256 takes as long as compressing
             hashing = pool.submit(stored.identity_of, form.header, form.raw, digester)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kernelext.values.stored import Buffer
 
@@ -19,11 +19,14 @@ class Stored:
         The file's bytes, in order.
     lacking : tuple of str
         Libraries of the other side with which it would have been stored better.
+    digests : list of str
+        Those of the chunks of the form's only raw part, where storing has hashed it; else empty.
     """
 
     codec: str
     buffers: tuple[Buffer, ...]
     lacking: tuple[str, ...] = ()
+    digests: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Form:
         In memory, as far as known.
     shape : tuple of int or None
     dtype : str or None
+    hashes : bool
+        Whether storing may hash the raw part as it goes.
     holds_code : bool
         Whether it is a pickle with byte code, which one Python minor version alone runs.
     libraries : frozenset of str
@@ -55,6 +60,7 @@ class Form:
     size_bytes: int = 0
     shape: tuple[int, ...] | None = None
     dtype: str | None = None
+    hashes: bool = False
     holds_code: bool = False
     libraries: frozenset[str] = frozenset()
 

@@ -16,6 +16,7 @@ from kernelext.values import (
     buffers,
     culprit,
     dtypes,
+    frames,
     hdf5,
     jsontags,
     modules,
@@ -64,7 +65,8 @@ def _array(value: Any) -> Form:
         if codec in abilities:
             filter_name = blosc.choose_filter(flat, array.itemsize)
             if filter_name is not None:
-                return Stored(codec, (blosc.frame(array, order, flat, filter_name),))
+                frame, digests = frames.write(array, order, flat, filter_name)
+                return Stored(codec, (frame,), digests=digests)
         # Also what does not compress: raw, and without the copy that a frame is.
         lacking = ("blosc2",) if codec == "blosc2" and codec not in abilities else ()
         return Stored("npy", arrays.npy_parts(array, order, raw), lacking)
@@ -72,7 +74,8 @@ def _array(value: Any) -> Form:
     raw = flat.data
     header = arrays.identity_header(array, order)
     dtype = dtypes.describe(array.dtype)
-    return Form(header, (raw,), store, ("numpy",), array.nbytes, array.shape, dtype)
+    size_bytes, shape = array.nbytes, array.shape
+    return Form(header, (raw,), store, ("numpy",), size_bytes, shape, dtype, hashes=True)
 
 
 def _sparse(value: Any) -> Form:
