@@ -25,7 +25,9 @@ from kernelext.verbs.preflight import project_root, refuse_secret_values, take_p
 
 TITLE_LENGTH = 60
 # IPython's own, as long as nobody has bound them anew: they belong to one kernel.
-_OF_THE_KERNEL = frozenset(("In", "Out", "_dh", "_ih", "_oh", "exit", "get_ipython", "quit"))
+_OF_THE_KERNEL = frozenset(
+    ("In", "Out", "_dh", "_ih", "_oh", "exit", "get_ipython", "open", "quit")
+)
 # What a cell may want of them, by the names that travel.
 _INSTEAD = {"In": ("In[5]", "_i5"), "Out": ("Out[5]", "_5"), "_ih": ("_ih[5]", "_i5")}
 _INSTEAD["_oh"] = ("_oh[5]", "_5")

@@ -396,6 +396,14 @@ def test_plain_python_image(notebook: Notebook, host: str) -> None:
 
 
 @has_images
+def test_open_needs_no_ipython_there(notebook: Notebook, host: str) -> None:
+    """IPython puts a function of its own into every notebook under this name."""
+    cell = "with open('made', 'w') as file:\n    kept = file.write('abc')"
+    notebook.check(f"%%remote {host} --image {PLAIN_TAG}\n{cell}")
+    assert notebook.names["kept"] == 3
+
+
+@has_images
 def test_arrays_are_refused_by_an_image_without_numpy(notebook: Notebook, host: str) -> None:
     notebook.check("import numpy as np\nX = np.zeros((3, 4))")
     shown = fail(notebook, f"%%remote {host} --image {PLAIN_TAG}\ny = X.sum()")
