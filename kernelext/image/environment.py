@@ -114,9 +114,9 @@ class Environment:
         facts = link.image(base)
         self._require_python(facts, base)
         with self._lock:
-            pins = self._absent_pins(facts, self._pins(Target.of(facts, base), say))
+            pins = self._absent_pins(facts, self._pins(Target.of(facts, base), say, check))
             wheels = self._wheels.fetch(Wheel, pins, say, check)
-            deb_pins = self._deb_pins(link, facts.digest, say)
+            deb_pins = self._deb_pins(link, facts.digest, say, check)
             debs = self._debs.fetch(Deb, deb_pins, say, check)
         paths: dict[Package, Path] = dict(zip(wheels, map(self._wheels.path, pins), strict=True))
         paths.update(zip(debs, map(self._debs.path, deb_pins), strict=True))
@@ -168,7 +168,7 @@ class Environment:
 
     # from what is wanted to packages
 
-    def _pins(self, target: Target, say: Say) -> tuple[Pin, ...]:
+    def _pins(self, target: Target, say: Say, check: Check) -> tuple[Pin, ...]:
         notes = self._read_notes()
         locks = notes.setdefault("locks", {})
         if not self._has_own_wheels(locks.get(target.key, ""), target):
@@ -176,7 +176,9 @@ class Environment:
             built = [self._build_wheel(folder, say) for folder in self.wanted.local]
             wanted = replace(self.wanted, requirements=(*self.wanted.requirements, *built))
             earlier = locks.get(target.key) or notes.get("earlier", {}).get(target.key, "")
-            locks[target.key] = resolve(wanted, target, self._project, self._environ, earlier)
+            locks[target.key] = resolve(
+                wanted, target, self._project, self._environ, earlier, check=check
+            )
             self._write_notes(notes)
         return read_lock(locks.get(target.key, ""), target)
 
@@ -189,7 +191,7 @@ class Environment:
             self._wheels.path(pin).exists() for pin in built
         )
 
-    def _deb_pins(self, link: HostLink, base_digest: str, say: Say) -> list[Pin]:
+    def _deb_pins(self, link: HostLink, base_digest: str, say: Say, check: Check) -> list[Pin]:
         """Return what the Debian packages are, chosen once for a base."""
         if not self.wanted.apt:
             return []
@@ -199,7 +201,7 @@ class Environment:
             say("resolving Debian packages")
             os_release, status = link.read_image(base_digest, (OS_RELEASE, DPKG_STATUS))
             release = Release.of(os_release, status, self.base_on(link.host))
-            found = resolve_debs(self.wanted.apt, release, self._environ)
+            found = resolve_debs(self.wanted.apt, release, self._environ, check)
             locks[base_digest] = [asdict(pin) for pin in found]
             self._write_notes(notes)
         return [Pin.from_json(pin) for pin in locks[base_digest]]

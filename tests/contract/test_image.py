@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -319,6 +320,24 @@ def test_interrupt_while_it_is_built(
     assert isinstance(shown.error, KeyboardInterrupt)
     write_project(project)
     lab_notebook.check("%%remote host01\nx = 2")
+
+
+def test_interrupt_while_the_index_does_not_answer(
+    lab_notebook: Notebook, project: Path, hosts: list[Host], index: Index
+) -> None:
+    make_wheel(index.folder, "one")
+    write_project(project, "one")
+    index.is_silent = True
+    for code in ("%%remote host01\nx = 1", "%remote image build --on host01"):
+        index.reached.clear()
+        begun_s = time.monotonic()
+        with CtrlC(index.reached.is_set):
+            shown = lab_notebook.run(code)
+        assert isinstance(shown.error, KeyboardInterrupt), repr(shown.error)
+        assert time.monotonic() - begun_s < 15
+    index.is_silent = False
+    lab_notebook.check(CELL.format("host01"))
+    assert lab_notebook.names["said"] == "1.0"
 
 
 # the verbs
