@@ -90,11 +90,15 @@ def resolve(
         lock = Path(scratch, "pylock.toml")
         asked.write_text("\n".join(wanted.requirements), encoding="utf-8")
         limits.write_text("\n".join(wanted.constraints), encoding="utf-8")
+        overrides = Path(scratch, "overrides.txt")
+        overrides.write_text("\n".join(wanted.overrides), encoding="utf-8")
         if earlier:
             lock.write_text(earlier, encoding="utf-8")
         words = ["pip", "compile", str(asked), "--constraints", str(limits), "--quiet"]
+        words += ["--overrides", str(overrides)]
         words += ["--python-version", target.python, "--python-platform", target.platform]
         words += ["--only-binary", ":all:", "--no-python-downloads", "--no-header"]
+        words += ["--prerelease", "allow"] if "--pre" in wanted.requirements else []
         words += ["--format", "pylock.toml", "--output-file", str(lock), *_indexes(environ)]
         what = f"{wanted.source} for Python {target.python}"
         run_uv(words, folder, environ, f"{what} cannot be resolved", check=check)
