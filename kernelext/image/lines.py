@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -22,13 +22,16 @@ SHA256 = re.compile(r"\s--hash[ =]sha256:([0-9a-f]{64})\b")
 MARKER = re.compile(r"\s+;\s*|;\s+|;(?=[a-z_]+\s*[<>=!~])")
 EXTRAS = re.compile(r"(?P<at>.+?)\s*\[(?P<extras>[\w\s,.-]*)\]")
 LOGIN = re.compile(r"(https?://)[^/@\s]+@")
+BUILT_BY = ("pyproject.toml", "setup.py")
 WHEEL = ".whl"
 ARCHIVES = (".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz")
 GIT = "git+"
 DEEPEST = 10
 
 
-def read_lines(lines: Iterable[str], folder: Path, source: str) -> Wanted:
+def read_lines(
+    lines: Iterable[str], folder: Path, source: str, project: Path | None = None
+) -> Wanted:
     """Read lines as a requirements file has them, and the files that they include.
 
     Parameters
@@ -36,16 +39,19 @@ def read_lines(lines: Iterable[str], folder: Path, source: str) -> Wanted:
     lines : iterable of str
         Without comments.
     folder : Path
-        What paths in them are relative to.
+        Theirs: what they include is relative to it.
     source : str
         Where they are from, for people.
+    project : Path, optional
+        What packages are relative to: pip, uv and repo2docker are run there. Where it has none of
+        them, they are relative to the file that names them.
 
     Raises
     ------
     ImageBuildError
         A file that is included cannot be read, or limits what it cannot.
     """
-    found = _Found()
+    found = _Found(project or folder)
     stripped = [line.strip() for line in lines]
     _follow(filter(None, stripped), folder, found, DEEPEST, is_limit=False)
     requirements, constraints = tuple(found.requirements), tuple(found.constraints)
@@ -68,8 +74,14 @@ def file_lines(path: Path) -> list[str]:
     return [line for line in lines if line]
 
 
-def local_of(line: str, folder: Path) -> Local | None:
+def local_of(line: str, *folders: Path) -> Local | None:
     """Return the package that a line takes from elsewhere; None where an index is asked.
+
+    Parameters
+    ----------
+    line : str
+    *folders : Path
+        What a path is relative to: the first of them where it is a package.
 
     Examples
     --------
@@ -88,7 +100,7 @@ def local_of(line: str, folder: Path) -> Local | None:
     named = NAMED.fullmatch(text)
     parts = named or EXTRAS.fullmatch(text.strip("'\""))
     at, extras = (parts["at"].strip(), parts["extras"] or "") if parts else (text.strip("'\""), "")
-    place = place_of(at, folder, is_path=bool(editable or named))
+    place = _place(at, folders, is_path=bool(editable or named))
     if not place:
         return None
     if digest := SHA256.search(line):
@@ -97,27 +109,31 @@ def local_of(line: str, folder: Path) -> Local | None:
     return Local(place, named["name"] if named else "", asked, "".join(markers))
 
 
-def place_of(at: str, folder: Path, *, is_path: bool) -> str:
+def _place(at: str, folders: Sequence[Path], *, is_path: bool) -> str:
     """Return where something lies: an absolute path, or an address; empty where an index is asked.
 
-    Parameters
-    ----------
-    at : str
-    folder : Path
-        What a path is relative to.
-    is_path : bool
-        Whether it is a path where it is no address; else it has to look like one.
+    Without `is_path` a path has to look like one.
     """
     parts = urlsplit(at)
     if at.startswith(GIT):
         return at
     if parts.scheme == "file":
         below = fragment_of(at).get("subdirectory", "")
-        return str((folder / unquote(parts.path) / below).resolve())
+        return _path(Path(unquote(parts.path), below), folders)
     if "://" in at:
         return at if parts.path.endswith(ARCHIVES) else ""
     looks_so = "/" in at or at.startswith(".") or at.endswith((WHEEL, *ARCHIVES))
-    return str((folder / Path(at).expanduser()).resolve()) if is_path or looks_so else ""
+    return _path(Path(at), folders) if is_path or looks_so else ""
+
+
+def _path(path: Path, folders: Sequence[Path]) -> str:
+    known = [(folder / path.expanduser()).resolve() for folder in folders]
+    return str(next((each for each in known if each.is_file() or is_package(each)), known[0]))
+
+
+def is_package(folder: Path) -> bool:
+    """Whether a wheel can be built of a folder."""
+    return any((folder / name).exists() for name in BUILT_BY)
 
 
 def is_path(place: str) -> bool:
@@ -144,6 +160,7 @@ def fragment_of(address: str) -> dict[str, str]:
 
 @dataclass
 class _Found:
+    project: Path
     requirements: list[str] = field(default_factory=list)
     constraints: list[str] = field(default_factory=list)
     local: list[Local] = field(default_factory=list)
@@ -160,7 +177,7 @@ def _follow(
                 raise ImageBuildError(f"{path.name} is included by itself, or too deep")
             limits = is_limit or included[1] in ("-c", "--constraint")
             _follow(file_lines(path), path.parent, found, depth - 1, is_limit=limits)
-        elif local := local_of(line, folder):
+        elif local := local_of(line, found.project, folder):
             if is_limit:
                 raise ImageBuildError(
                     f"a file of constraints has {line!r}, which says where a package is from: write"
@@ -168,12 +185,15 @@ def _follow(
                 )
             found.local.append(local)
         else:
-            (found.constraints if is_limit else found.requirements).append(_moved(line, folder))
+            (found.constraints if is_limit else found.requirements).append(
+                _moved(line, found.project, folder)
+            )
 
 
-def _moved(line: str, folder: Path) -> str:
+def _moved(line: str, *folders: Path) -> str:
     """Return a line that holds in any folder: a folder of wheels has to be found from there."""
     links = LINKS.fullmatch(line)
     if not links or "://" in links[2]:
         return line
-    return f"--find-links {(folder / Path(links[2]).expanduser()).resolve().as_uri()}"
+    known = [(folder / Path(links[2]).expanduser()).resolve() for folder in folders]
+    return f"--find-links {next(filter(Path.exists, known), known[0]).as_uri()}"

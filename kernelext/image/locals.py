@@ -15,7 +15,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from kernelext.errors import ImageBuildError
 from kernelext.image.jobs import Check, check_nothing
-from kernelext.image.lines import WHEEL, fragment_of, is_path, shown
+from kernelext.image.lines import BUILT_BY, WHEEL, fragment_of, is_package, is_path, shown
 from kernelext.image.metadata import extras_of
 from kernelext.image.repositories import check_out, is_git
 from kernelext.image.resolving import run_uv
@@ -24,7 +24,6 @@ from kernelext.image.wanted import Local
 from kernelext.recipe import normal_name
 
 OWN_DATA = "data"  # of a project: what cells read and write there is no part of a package
-BUILT_BY = ("pyproject.toml", "setup.py")
 LEFT_OUT = {"__pycache__", "build", "dist", "node_modules", "venv"}
 DATE_S = "315532800"  # 1980: the wheel depends on what is built alone (SOURCE_DATE_EPOCH)
 ADDRESS_TIMEOUT_S = 30.0
@@ -169,7 +168,7 @@ def _source(place: str, scratch: Path, environ: Mapping[str, str], check: Check)
         raise ImageBuildError(
             f"the local package {source} is not there; correct its path, or leave it out"
         )
-    if source.is_dir() and not any((source / name).exists() for name in BUILT_BY):
+    if source.is_dir() and not is_package(source):
         raise ImageBuildError(
             f"{source} is no package: it has none of {', '.join(BUILT_BY)}; write one there, or"
             " name another folder"

@@ -49,22 +49,22 @@ def read_source(project: Path, source: str) -> Wanted:
             f" another file ({', '.join(SOURCES)})"
         )
     if path.is_dir():
-        return _read_folder(path, source)
+        return _read_folder(path, source, project)
     if path.name == "uv.lock":
         return _read_lock(path, source)
     if path.name == "pyproject.toml":
         lock = path.with_name("uv.lock")
         return _read_lock(lock, source) if lock.exists() else read_pyproject(path, source)
     if path.name in ("environment.yml", "environment.yaml"):
-        return _read_conda(path, source)
+        return _read_conda(path, source, project)
     if path.suffix in (".txt", ".in"):
-        return _read_requirements(path, source)
+        return read_lines(file_lines(path), path.parent, source, project)
     raise ImageBuildError(
         f"[image] names {source}, which is none of {', '.join(SOURCES)}: write one of these"
     )
 
 
-def _read_folder(path: Path, source: str) -> Wanted:
+def _read_folder(path: Path, source: str, project: Path) -> Wanted:
     """Read a folder as repo2docker has them."""
     there = {each.name for each in path.iterdir()}
     foreign = sorted(there.intersection(FOREIGN_FILES))
@@ -76,17 +76,13 @@ def _read_folder(path: Path, source: str) -> Wanted:
         )
     if there.isdisjoint(("requirements.txt", APT_FILE)):
         raise ImageBuildError(f"{source} has neither of {known}; write one, or name a file")
-    requirements = path / "requirements.txt"
-    wanted = _read_requirements(requirements, source) if requirements.exists() else Wanted(source)
+    lines = file_lines(path / "requirements.txt") if "requirements.txt" in there else []
     packages = file_lines(path / APT_FILE) if APT_FILE in there else []
+    wanted = read_lines(lines, path, source, project)
     return replace(wanted, apt=tuple(word for line in packages for word in line.split()))
 
 
-def _read_requirements(path: Path, source: str) -> Wanted:
-    return read_lines(file_lines(path), path.parent, source)
-
-
-def _read_conda(path: Path, source: str) -> Wanted:
+def _read_conda(path: Path, source: str, project: Path) -> Wanted:
     """Read the pip part of an environment of conda's, and its Python."""
     import yaml  # a project without such a file does not wait for it
 
@@ -106,7 +102,7 @@ def _read_conda(path: Path, source: str) -> Wanted:
             " are built of wheels: write them below `- pip:`, by their names there"
         )
     python = re.match(r"={1,2}\s*(\d+\.\d+)", named.get("python", ""))
-    wanted = read_lines(map(str, lines), path.parent, source)
+    wanted = read_lines(map(str, lines), path.parent, source, project)
     return replace(wanted, python=python[1] if python else "")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -105,8 +106,31 @@ def test_pip_part_of_an_environment_of_conda(tmp_path: Path) -> None:
         read_source(tmp_path, "environment.yml")
 
 
+@pytest.mark.parametrize("name", [".binder", "needs/environment.yml", "needs/requirements.txt"])
+def test_packages_are_relative_to_the_project_else_to_the_file(tmp_path: Path, name: str) -> None:
+    project = write_package(tmp_path / "project")
+    path = project / name
+    folder = path if name == ".binder" else path.parent
+    folder.mkdir()
+    write_package(project / "own")
+    write_package(folder / "beside")
+    lines = ["-e .", "./own", "./beside", "-r more.txt"]
+    if path.suffix == ".yml":
+        path.write_text(json.dumps({"dependencies": [{"pip": lines}]}))
+    else:
+        (folder / "requirements.txt").write_text("\n".join(lines))
+    (folder / "more.txt").write_text("./own[dev]\n--find-links wheels\n./absent\n")
+    (folder / "wheels").mkdir()
+    wanted = read_source(project, name)
+    own = str(project / "own")
+    beside, absent = str(folder / "beside"), str(project / "absent")
+    assert places(wanted) == [str(project), own, beside, own, absent]
+    assert wanted.requirements == (f"--find-links {(folder / 'wheels').as_uri()}",)
+
+
 def test_pip_part_has_all_that_a_requirements_file_has(tmp_path: Path) -> None:
     (tmp_path / "requirements").mkdir()
+    write_package(tmp_path / "sibling")
     (tmp_path / "requirements/base.txt").write_text("numpy\n-e ../sibling\n")
     (tmp_path / "limits.txt").write_text("scipy<2\n")
     (tmp_path / "environment.yml").write_text(
