@@ -13,6 +13,7 @@ from kernelext.image.lines import GIT, fragment_of, shown
 from kernelext.image.programs import run_program
 
 ABBREVIATED = re.compile(r"[0-9a-f]{4,39}")
+OF_TAGS = re.compile(r"scm\b|vcs\b|versioneer|versioningit|dynamic-versioning")
 VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")  # as pip has them in requirements
 
 
@@ -44,21 +45,32 @@ def check_out(address: str, target: Path, environ: Mapping[str, str], check: Che
     before, at, after = url.rpartition("@")
     has_revision = bool(at) and "://" in before  # else it is that of a login
     repository, revision = (before, after) if has_revision else (url, "HEAD")
+    below = fragment_of(address).get("subdirectory", "")
     target.mkdir()
     git = _Git(address, target, {**environ, "GIT_TERMINAL_PROMPT": "0"}, check)
     git.run("init", "--quiet")
+    git.run("remote", "add", "--", "origin", repository)  # what submodules are relative to
     if ABBREVIATED.fullmatch(revision):  # which only who has them all can tell from another
-        git.run("fetch", "--quiet", "--tags", "--", repository, "+refs/heads/*:refs/remotes/all/*")
+        git.run("fetch", "--quiet", "--tags", "origin")
         git.run("checkout", "--quiet", "--detach", revision)
     else:
-        git.run("fetch", "--quiet", "--depth", "1", "--", repository, revision)
+        git.run("fetch", "--quiet", "--depth", "1", "--", "origin", revision)
         git.run("checkout", "--quiet", "FETCH_HEAD")
+        if _has_version_of_tags(target / below):
+            deepen = ["--unshallow"] if (target / ".git/shallow").exists() else []
+            git.run("fetch", "--quiet", "--tags", *deepen, "origin")
     if (target / ".gitmodules").exists():
         git.run("submodule", "--quiet", "update", "--init", "--recursive", "--depth", "1")
-    below = fragment_of(address).get("subdirectory", "")
     if not (target / below).is_dir():
         raise ImageBuildError(f"{shown(address)} has no folder {below}; correct its `subdirectory`")
     return target / below
+
+
+def _has_version_of_tags(folder: Path) -> bool:
+    """Whether a package is likely to read its version off the history."""
+    files = (folder / name for name in ("pyproject.toml", "setup.py", "setup.cfg"))
+    texts = (file.read_text(encoding="utf-8", errors="replace") for file in files if file.exists())
+    return any(OF_TAGS.search(text) for text in texts)
 
 
 class _Git:

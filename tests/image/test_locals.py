@@ -17,7 +17,7 @@ from kernelext.image.resolving import Pin, read_lock, resolve
 from kernelext.image.target import Target
 from kernelext.image.wanted import Local, Wanted
 
-from .packages import commit, write_package
+from .packages import commit, git, write_package
 from .test_resolving import TARGET
 from .wheels import Index, make_wheel, serve_index, sha256
 
@@ -126,6 +126,38 @@ def test_revision_of_a_repository(tmp_path: Path) -> None:
         build(f"{address}@0123abc", tmp_path)
     with pytest.raises(ImageBuildError, match=r"has no folder outer; correct its `subdirectory`"):
         build(f"{address}#subdirectory=outer", tmp_path)
+
+
+def test_package_that_reads_its_version_off_the_tags(tmp_path: Path) -> None:
+    repository = write_package(tmp_path / "repository")
+    describe = "import subprocess\nsubprocess.run(['git', 'describe', '--tags'], check=True)\n"
+    backend = repository / "backend.py"
+    backend.write_text(describe + backend.read_text())
+    (repository / "setup.cfg").write_text("# of setuptools_scm\n")
+    commit(repository)
+    git(repository, "tag", "v7")
+    address = f"git+{repository.as_uri()}"
+    of_the_tag = build(f"{address}@v7", tmp_path)
+    (repository / "own.py").write_text("X = 8\n")
+    commit(repository)
+    assert read_own(build(address, tmp_path)) == "X = 8\n"
+    assert build(f"{address}@v7", tmp_path) == of_the_tag
+
+
+def test_submodule_is_a_part_of_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an address that is relative to the package's own."""
+    allowed = {"COUNT": "1", "KEY_0": "protocol.file.allow", "VALUE_0": "always"}
+    for name, value in allowed.items():
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
+    commit(write_package(tmp_path / "part", "X = 'of the part'\n"))
+    whole = write_package(tmp_path / "whole")
+    git(whole, "init", "-q", "-b", "main")
+    git(whole, "submodule", "--quiet", "add", (tmp_path / "part").as_uri(), "part")
+    git(whole, "config", "--file", ".gitmodules", "submodule.part.url", "../part")
+    (whole / "own.py").unlink()
+    (whole / "own.py").symlink_to("part/own.py")
+    commit(whole)
+    assert read_own(build(f"git+{whole.as_uri()}", tmp_path)) == "X = 'of the part'\n"
 
 
 def test_address_of_a_repository_takes_a_secret_from_the_environment(
