@@ -16,11 +16,12 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from kernelext.errors import ImageBuildError
+from kernelext.image.jobs import Check, check_nothing
+from kernelext.image.programs import run_program
 from kernelext.image.resolving import Pin
 
 OS_RELEASE = "/etc/os-release"
 DPKG_STATUS = "/var/lib/dpkg/status"
-TIMEOUT_S = 600.0
 SAID_LINES = 20
 COMPONENTS = {"debian": "main", "ubuntu": "main universe"}
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]*[a-z0-9+](=[A-Za-z0-9.+:~*-]+)?")
@@ -91,7 +92,10 @@ class Release:
 
 
 def resolve_debs(
-    packages: Sequence[str], release: Release, environ: Mapping[str, str]
+    packages: Sequence[str],
+    release: Release,
+    environ: Mapping[str, str],
+    check: Check = check_nothing,
 ) -> tuple[Pin, ...]:
     """Choose all files that a base lacks for some packages to work.
 
@@ -101,6 +105,8 @@ def resolve_debs(
         Their names; each may have ``=VERSION`` after it.
     release : Release
     environ : mapping of str to str
+    check : callable
+        Raises when the user wants it to stop.
 
     Raises
     ------
@@ -114,7 +120,7 @@ def resolve_debs(
             " image on Debian or Ubuntu, or leave `apt` out of [image]"
         )
     with tempfile.TemporaryDirectory(prefix="kernelext-") as scratch:
-        apt = _Apt(Path(scratch), environ)
+        apt = _Apt(Path(scratch), environ, check)
         apt.write(release)
         apt.update(release)
         words = ["--print-uris", "--yes", "--no-install-recommends", "install", *packages]
@@ -158,7 +164,8 @@ def parse_uris(text: str) -> list[Pin]:
 class _Apt:
     """An apt that knows nothing of this machine but where its mirror is."""
 
-    def __init__(self, root: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, root: Path, environ: Mapping[str, str], check: Check) -> None:
+        self._check = check
         self._root = root
         self._environ = {**environ, "LC_ALL": "C"}
         self._settings = root / "apt.conf"
@@ -192,15 +199,7 @@ class _Apt:
         return self._call("apt-get", "indextargets", "--format", form).stdout
 
     def _call(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            words,
-            env=self._environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
+        return run_program(words, self._environ, check=self._check)
 
 
 def sources_text(release: Release, targets: str) -> str:

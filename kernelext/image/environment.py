@@ -7,18 +7,19 @@ import json
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from kernelext.errors import ImageBuildError, ImageNotFound
 from kernelext.hosts.config import HostConfig
+from kernelext.image.choosing import Chooser
 from kernelext.image.debian import DPKG_STATUS, OS_RELEASE, Release, resolve_debs
 from kernelext.image.finding import find_image
 from kernelext.image.importing import IMPORTED
 from kernelext.image.jobs import Check, Say, finish
-from kernelext.image.locals import build_wheel, fingerprint
-from kernelext.image.resolving import Pin, read_lock, resolve
+from kernelext.image.locals import fingerprint
+from kernelext.image.resolving import Pin, read_lock
 from kernelext.image.target import Target
 from kernelext.image.wanted import Wanted, project_key
 from kernelext.image.wheelhouse import Wheelhouse
@@ -61,7 +62,8 @@ class Environment:
         self._environ = environ
         key = project_key(project) if name == PROJECTS else f"recipe-{name}"
         self._notes = home / "images" / f"{key}.json"
-        self._wheels = Wheelhouse(home / "wheels", environ)
+        self._wheels = Wheelhouse(home / "wheels", environ, wanted.requirements)
+        self._chooser = Chooser(wanted, project, self._wheels, environ)
         self._debs = Wheelhouse(home / "debs")
         self._lock = threading.Lock()
         self._digest = f"{wanted.digest} {fingerprint(wanted.local)}"
@@ -114,9 +116,9 @@ class Environment:
         facts = link.image(base)
         self._require_python(facts, base)
         with self._lock:
-            pins = self._absent_pins(facts, self._pins(Target.of(facts, base), say))
+            pins = self._absent_pins(facts, self._pins(Target.of(facts, base), say, check))
             wheels = self._wheels.fetch(Wheel, pins, say, check)
-            deb_pins = self._deb_pins(link, facts.digest, say)
+            deb_pins = self._deb_pins(link, facts.digest, say, check)
             debs = self._debs.fetch(Deb, deb_pins, say, check)
         paths: dict[Package, Path] = dict(zip(wheels, map(self._wheels.path, pins), strict=True))
         paths.update(zip(debs, map(self._debs.path, deb_pins), strict=True))
@@ -168,28 +170,16 @@ class Environment:
 
     # from what is wanted to packages
 
-    def _pins(self, target: Target, say: Say) -> tuple[Pin, ...]:
+    def _pins(self, target: Target, say: Say, check: Check) -> tuple[Pin, ...]:
         notes = self._read_notes()
         locks = notes.setdefault("locks", {})
-        if not self._has_own_wheels(locks.get(target.key, ""), target):
-            say(f"resolving {self.wanted.source} for Python {target.python}")
-            built = [self._build_wheel(folder, say) for folder in self.wanted.local]
-            wanted = replace(self.wanted, requirements=(*self.wanted.requirements, *built))
+        if not self._chooser.is_whole(locks.get(target.key, ""), target):
             earlier = locks.get(target.key) or notes.get("earlier", {}).get(target.key, "")
-            locks[target.key] = resolve(wanted, target, self._project, self._environ, earlier)
+            locks[target.key] = self._chooser.lock(target, earlier, say, check)
             self._write_notes(notes)
         return read_lock(locks.get(target.key, ""), target)
 
-    def _has_own_wheels(self, lock: str, target: Target) -> bool:
-        """Whether there is a lock, and all that was built here for it: the rest can be fetched."""
-        own = self._wheels.folder.as_uri()
-        pins = read_lock(lock, target)
-        built = [pin for pin in pins if pin.url.startswith(own)]
-        return bool(lock or not self.wanted.requirements) and all(
-            self._wheels.path(pin).exists() for pin in built
-        )
-
-    def _deb_pins(self, link: HostLink, base_digest: str, say: Say) -> list[Pin]:
+    def _deb_pins(self, link: HostLink, base_digest: str, say: Say, check: Check) -> list[Pin]:
         """Return what the Debian packages are, chosen once for a base."""
         if not self.wanted.apt:
             return []
@@ -199,19 +189,19 @@ class Environment:
             say("resolving Debian packages")
             os_release, status = link.read_image(base_digest, (OS_RELEASE, DPKG_STATUS))
             release = Release.of(os_release, status, self.base_on(link.host))
-            found = resolve_debs(self.wanted.apt, release, self._environ)
+            found = resolve_debs(self.wanted.apt, release, self._environ, check)
             locks[base_digest] = [asdict(pin) for pin in found]
             self._write_notes(notes)
         return [Pin.from_json(pin) for pin in locks[base_digest]]
 
-    def _build_wheel(self, folder: str, say: Say) -> str:
-        say(f"building {Path(folder).name}")
-        return build_wheel(folder, self._wheels.folder, self._environ)
-
     def _absent_pins(self, facts: ImageFacts, pins: Sequence[Pin]) -> list[Pin]:
-        """Leave out what the base has in the same version."""
+        """Leave out what the base has in the same version; a package of one's own is brought."""
         there = {normal_name(name): version for name, version in facts.packages.items()}
-        return [pin for pin in pins if there.get(normal_name(pin.name)) != pin.version]
+        return [
+            pin
+            for pin in pins
+            if pin.url.startswith("file:") or there.get(normal_name(pin.name)) != pin.version
+        ]
 
     # on the host
 

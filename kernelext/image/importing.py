@@ -10,9 +10,9 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
-from kernelext.image.locals import GIT
+from kernelext.image.installed import local_of_installed
+from kernelext.image.locals import is_gone
 from kernelext.image.wanted import Wanted
 from kernelext.recipe import normal_name
 
@@ -91,15 +91,14 @@ def environment_of(modules: Iterable[str]) -> Imports:
         for name in companions
         if name in versions
     }
-    local = {name: source for name in names if (source := _source(name))}
-    requirements = sorted(f"{name}=={versions[name]}" for name in names - local.keys())
-    limits = [f"{name}=={version}" for name, version in versions.items() if not _source(name)]
-    wanted = Wanted(
-        IMPORTED,
-        tuple(requirements),
-        tuple(sorted(limits)),
-        tuple(sorted(local.values())),
-    )
+    elsewhere = {name: local for name in versions if (local := local_of_installed(name))}
+    here = {name for name, local in elsewhere.items() if not is_gone(local)} - set(OWN)
+    requirements = sorted(f"{name}=={versions[name]}" for name in names - elsewhere.keys())
+    limits = sorted(f"{name}=={versions[name]}" for name in versions.keys() - here - set(OWN))
+    # What they need and is from no index either has to be brought, too.
+    brought = sorted((names & elsewhere.keys()) | (needed & here))
+    own = tuple(elsewhere[name] for name in brought)
+    wanted = Wanted(IMPORTED, tuple(requirements), tuple(limits), own)
     return Imports(wanted, tuple(sorted(unknown)))
 
 
@@ -139,22 +138,6 @@ def _needs(name: str) -> list[str]:
     except importlib.metadata.PackageNotFoundError:
         return []
     return [line for line in lines if "extra ==" not in line]
-
-
-def _source(name: str) -> str:
-    """Return the folder or the address of Git that a distribution is installed from (PEP 610)."""
-    try:
-        text = importlib.metadata.distribution(name).read_text("direct_url.json")
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-    if not text:
-        return ""
-    found = json.loads(text)
-    folder = f"#subdirectory={found['subdirectory']}" if "subdirectory" in found else ""
-    if found.get("vcs_info", {}).get("vcs") == "git":
-        return f"{GIT}{found['url']}@{found['vcs_info']['commit_id']}{folder}"
-    is_folder = "dir_info" in found and urlsplit(found["url"]).scheme == "file"
-    return unquote(urlsplit(found["url"]).path) if is_folder else ""
 
 
 def _imported(code: str) -> set[str]:

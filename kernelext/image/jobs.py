@@ -17,6 +17,10 @@ Say = Callable[[str], None]
 Check = Callable[[], None]
 
 
+def check_nothing() -> None:
+    """Check nothing: an interrupt comes as it does in any function."""
+
+
 def finish(
     link: HostLink,
     ask: Callable[[], Progress],

@@ -1,113 +1,252 @@
-"""Packages that are folders here or lie in Git: built into wheels on this machine."""
+"""Packages that no index has: folders, archives and Git revisions are built, wheels are taken."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from kernelext.errors import ImageBuildError
-from kernelext.image.resolving import run_uv
+from packaging.markers import InvalidMarker, Marker
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-GIT = "git+"
-GIT_TIMEOUT_S = 600.0
+from kernelext.errors import ImageBuildError
+from kernelext.image.jobs import Check, check_nothing
+from kernelext.image.lines import BUILT_BY, WHEEL, fragment_of, is_package, is_path, shown
+from kernelext.image.metadata import extras_of
+from kernelext.image.repositories import check_out, is_git
+from kernelext.image.resolving import run_uv
+from kernelext.image.target import Target
+from kernelext.image.wanted import Local
+from kernelext.recipe import normal_name
+
 OWN_DATA = "data"  # of a project: what cells read and write there is no part of a package
 LEFT_OUT = {"__pycache__", "build", "dist", "node_modules", "venv"}
 DATE_S = "315532800"  # 1980: the wheel depends on what is built alone (SOURCE_DATE_EPOCH)
+ADDRESS_TIMEOUT_S = 30.0
+PIECE_BYTES = 256 * 1024
 
 
-def fingerprint(folders: Sequence[str]) -> str:
-    """Return a digest that is another one when a file of the folders has changed.
+def fingerprint(local: Sequence[Local]) -> str:
+    """Return a digest that is another one when a file of the packages has changed.
 
     By size and mtime: a build that is one too many costs a second.
     """
     digest = hashlib.sha256()
-    for folder in folders:
-        digest.update(folder.encode())
-        for path in _files(folder):
+    for each in local:
+        digest.update(each.place.encode())
+        for path in _files(each.place):
             found = path.stat()
             digest.update(f"{path}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
-    return digest.hexdigest() if folders else ""
+    return digest.hexdigest() if local else ""
 
 
-def build_wheel(folder: str, target: Path, environ: Mapping[str, str]) -> str:
-    """Build a wheel into ``target/DIGEST/FILE``; the requirement that names it.
+def is_gone(local: Local) -> bool:
+    """Whether something stands in for a package that does not lie here any more."""
+    return bool(local.instead) and not Path(local.place).exists()
 
-    Parameters
-    ----------
-    folder : str
-        Or an address of Git's, as pip writes it: ``git+URL@REVISION#subdirectory=FOLDER``.
-    target : Path
-    environ : mapping of str to str
+
+def is_wanted(local: Local, target: Target) -> bool:
+    """Whether a package is wanted on a Python and its platform.
 
     Raises
     ------
     ImageBuildError
-        It cannot be built; has the build's last lines.
+        Its condition is none.
     """
+    try:
+        return not local.marker or Marker(local.marker).evaluate(target.marker_environment())
+    except InvalidMarker as exc:
+        raise ImageBuildError(
+            f"{shown(local.place)} is wanted where {local.marker!r}, which cannot be read; write a"
+            " condition such as `; python_version >= '3.10'`"
+        ) from exc
+
+
+def requirement_of(
+    local: Local,
+    house: Path,
+    target: Target,
+    environ: Mapping[str, str],
+    check: Check = check_nothing,
+) -> str:
+    """Have a package's wheel, and return the requirement that names it.
+
+    Parameters
+    ----------
+    local : Local
+    house : Path
+        Where wheels are built, as ``DIGEST/FILE``.
+    target : Target
+    environ : mapping of str to str
+    check : callable
+        Raises when the user wants it to stop.
+
+    Raises
+    ------
+    ImageBuildError
+        It is not there, or cannot be built (this has the build's last lines); or it is another
+        package, has not the extras, or is for another Python.
+    """
+    is_ready = local.place.endswith(WHEEL)
+    if is_gone(local) or (local.instead and is_ready and not _fits(Path(local.place), target)):
+        return local.instead
+    if is_ready:
+        wheel = _ready_wheel(Path(local.place))
+    else:
+        wheel = _build(local.place, house, environ, check)
+    _require_named(wheel, local)
+    if not _fits(wheel, target):
+        advice = "name one that is" if is_ready else "it is built by this machine's own"
+        raise ImageBuildError(
+            f"{wheel.name} is not for Python {target.python} on {target.platform}, the base's;"
+            f" {advice}, or name another base in [image]"
+        )
+    _require_extras(wheel, local)
+    extras = f"[{','.join(local.extras)}]" if local.extras else ""
+    return f"{wheel.name.partition('-')[0]}{extras} @ {wheel.as_uri()}"
+
+
+def gone_problem(stand_ins: Sequence[Local], said: str) -> str:
+    """Return why there is no solution, where it is for a file that is gone; else nothing.
+
+    Parameters
+    ----------
+    stand_ins : sequence of Local
+        Those for which the index's version was asked.
+    said : str
+        By whoever has looked for a solution.
+    """
+    for local in stand_ins:
+        if re.search(rf"(?<![\w.-]){re.escape(local.name)}(?![\w-])", said):
+            return (
+                f"{local.instead} was installed here from {local.place}, which is gone or not for"
+                " the base's Python, and the index has no such version: put the file back, or"
+                " install one that the index has"
+            )
+    return ""
+
+
+def _ready_wheel(place: Path) -> Path:
+    if not place.is_file():
+        raise ImageBuildError(
+            f"the wheel {place} is not there; build or fetch it again, or ask for a version that"
+            " an index has"
+        )
+    return place
+
+
+def _build(place: str, house: Path, environ: Mapping[str, str], check: Check) -> Path:
+    """Build a wheel into ``house/DIGEST/FILE``."""
     with tempfile.TemporaryDirectory(prefix="kernelext-") as scratch:
-        source = _check_out(folder, Path(scratch, "git")) if is_git(folder) else Path(folder)
-        if not source.is_dir():
-            raise ImageBuildError(f"the local package {source} is no folder here")
+        source = _source(place, Path(scratch), environ, check)
         words = ["build", "--wheel", str(source), "--out-dir", scratch]
-        fixed = {**environ, "SOURCE_DATE_EPOCH": DATE_S}
-        run_uv(words, source, fixed, f"the package {folder} cannot be built", shows_lines=True)
+        fixed = {**environ, "SOURCE_DATE_EPOCH": DATE_S, "TMPDIR": scratch}
+        folder = source if source.is_dir() else source.parent
+        problem = f"the package {shown(place)} cannot be built"
+        run_uv(words, folder, fixed, problem, shows_lines=True, check=check)
         built = next(Path(scratch).glob("*.whl"))
         with built.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        wheel = target / digest / built.name
+        wheel = house / digest / built.name
         wheel.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(built, wheel)
-    return f"{built.name.partition('-')[0]} @ {wheel.as_uri()}"
+    return wheel
 
 
-def is_git(address: str) -> bool:
-    """Whether a package lies in Git."""
-    return address.startswith(GIT)
+def _source(place: str, scratch: Path, environ: Mapping[str, str], check: Check) -> Path:
+    """Return the folder or the archive that is built, fetched where it is not here."""
+    if is_git(place):
+        return check_out(place, scratch / "git", environ, check)
+    if not is_path(place):
+        return _fetch(place, scratch, check)
+    source = Path(place)
+    if not source.exists():
+        raise ImageBuildError(
+            f"the local package {source} is not there; correct its path, or leave it out"
+        )
+    if source.is_dir() and not is_package(source):
+        raise ImageBuildError(
+            f"{source} is no package: it has none of {', '.join(BUILT_BY)}; write one there, or"
+            " name another folder"
+        )
+    return source
 
 
-def _check_out(address: str, target: Path) -> Path:
-    """Fetch one revision of a repository; the folder of its package."""
-    url, _, fragment = address.removeprefix(GIT).partition("#")
-    before, at, after = url.rpartition("@")
-    has_revision = bool(at) and "://" in before  # else it is that of a login
-    repository, revision = (before, after) if has_revision else (url, "HEAD")
-    target.mkdir()
-    for words in (
-        ["init", "--quiet"],
-        ["fetch", "--quiet", "--depth", "1", repository, revision],
-        ["checkout", "--quiet", "FETCH_HEAD"],
-    ):
-        try:
-            done = subprocess.run(
-                ["git", *words],
-                cwd=target,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=GIT_TIMEOUT_S,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as exc:
-            raise ImageBuildError(f"{address} cannot be fetched by git: {exc}") from exc
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["git does not say why"])[-1]
-            raise ImageBuildError(f"{address} cannot be fetched: {last}")
-    folder = dict(part.partition("=")[::2] for part in fragment.split("&")).get("subdirectory", "")
-    return target / folder
+def _fetch(address: str, scratch: Path, check: Check) -> Path:
+    """Fetch a source archive."""
+    import requests  # a tenth of a second, which only a fetch has to wait
+
+    target = scratch / address.partition("#")[0].rpartition("/")[2]
+    digest = hashlib.sha256()
+    try:
+        with (
+            requests.get(address, stream=True, timeout=ADDRESS_TIMEOUT_S) as answer,
+            target.open("wb") as out,
+        ):
+            answer.raise_for_status()
+            for piece in answer.iter_content(PIECE_BYTES):
+                check()
+                digest.update(piece)
+                out.write(piece)
+    except OSError as exc:  # the library's errors are such, too
+        raise ImageBuildError(
+            f"{shown(address)} cannot be fetched ({shown(str(exc))}); see that it can be reached"
+            " from here"
+        ) from exc
+    if fragment_of(address).get("sha256", digest.hexdigest()) != digest.hexdigest():
+        raise ImageBuildError(
+            f"what arrives from {shown(address)} has another SHA-256; see who has changed it"
+        )
+    return target
 
 
-def _files(folder: str) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder):
+def _fits(wheel: Path, target: Target) -> bool:
+    *_, tags = parse_wheel_filename(wheel.name)
+    return not tags.isdisjoint(target.tags)
+
+
+def _require_named(wheel: Path, local: Local) -> None:
+    try:
+        name, *_ = parse_wheel_filename(wheel.name)
+    except InvalidWheelFilename as exc:
+        raise ImageBuildError(
+            f"{wheel} has not the name of a wheel (NAME-VERSION-PYTHON-ABI-PLATFORM.whl); give it"
+            " back the name that it was built with"
+        ) from exc
+    if local.name and normal_name(local.name) != normal_name(name):
+        raise ImageBuildError(
+            f"{shown(local.place)} is the package {name} and not {local.name}; write `{name} @ ...`"
+        )
+
+
+def _require_extras(wheel: Path, local: Local) -> None:
+    """Refuse extras that a package does not have: an installer would only leave them out."""
+    if not local.extras:
+        return
+    known = extras_of(wheel)
+    unknown = sorted({normal_name(each) for each in local.extras} - known)
+    if unknown:
+        there = f"it has {', '.join(sorted(known))}" if known else "it has none"
+        raise ImageBuildError(
+            f"{shown(local.place)} has no extra called {', '.join(unknown)}; {there}: correct the"
+            " name"
+        )
+
+
+def _files(place: str) -> Iterator[Path]:
+    """Yield the files of a folder that a package may be built of, or the one file."""
+    if Path(place).is_file():
+        yield Path(place)
+    for root, folders, names in os.walk(place):
         folders[:] = sorted(
             name for name in folders if name not in LEFT_OUT and not name.startswith(".")
         )
         folders[:] = [name for name in folders if not name.endswith(".egg-info")]
-        if root == folder and OWN_DATA in folders:
+        if root == place and OWN_DATA in folders:
             folders.remove(OWN_DATA)
         for name in sorted(names):
             path = Path(root, name)

@@ -5,19 +5,16 @@ from __future__ import annotations
 import functools
 import os
 import re
-import tomllib
 from dataclasses import replace
 from pathlib import Path
 
 from kernelext.errors import ImageBuildError
+from kernelext.image.lines import file_lines, read_lines
+from kernelext.image.pyprojects import read_pyproject
 from kernelext.image.resolving import run_uv
 from kernelext.image.wanted import Wanted
 
-INCLUDE = re.compile(r"(-r|--requirement|-c|--constraint)[ =]\s*(\S+)")
-EDITABLE = re.compile(r"(-e|--editable)[ =]\s*(\S+)")
-IN_GIT = re.compile(r"(?<!\S)git\+\S+")
 CONDA_SPEC = re.compile(r"([A-Za-z0-9_.-]+)\s*(.*)")
-DEEPEST = 10
 SOURCES = (
     *("requirements.txt", "environment.yml", "pyproject.toml", "uv.lock", ".binder"),
     "imports",
@@ -52,22 +49,22 @@ def read_source(project: Path, source: str) -> Wanted:
             f" another file ({', '.join(SOURCES)})"
         )
     if path.is_dir():
-        return _read_folder(path, source)
+        return _read_folder(path, source, project)
     if path.name == "uv.lock":
         return _read_lock(path, source)
     if path.name == "pyproject.toml":
         lock = path.with_name("uv.lock")
-        return _read_lock(lock, source) if lock.exists() else _read_pyproject(path, source)
+        return _read_lock(lock, source) if lock.exists() else read_pyproject(path, source)
     if path.name in ("environment.yml", "environment.yaml"):
-        return _read_conda(path, source)
+        return _read_conda(path, source, project)
     if path.suffix in (".txt", ".in"):
-        return _read_requirements(path, source)
+        return read_lines(file_lines(path), path.parent, source, project)
     raise ImageBuildError(
         f"[image] names {source}, which is none of {', '.join(SOURCES)}: write one of these"
     )
 
 
-def _read_folder(path: Path, source: str) -> Wanted:
+def _read_folder(path: Path, source: str, project: Path) -> Wanted:
     """Read a folder as repo2docker has them."""
     there = {each.name for each in path.iterdir()}
     foreign = sorted(there.intersection(FOREIGN_FILES))
@@ -79,53 +76,13 @@ def _read_folder(path: Path, source: str) -> Wanted:
         )
     if there.isdisjoint(("requirements.txt", APT_FILE)):
         raise ImageBuildError(f"{source} has neither of {known}; write one, or name a file")
-    requirements = path / "requirements.txt"
-    wanted = _read_requirements(requirements, source) if requirements.exists() else Wanted(source)
-    packages = _lines(path / APT_FILE) if APT_FILE in there else []
+    lines = file_lines(path / "requirements.txt") if "requirements.txt" in there else []
+    packages = file_lines(path / APT_FILE) if APT_FILE in there else []
+    wanted = read_lines(lines, path, source, project)
     return replace(wanted, apt=tuple(word for line in packages for word in line.split()))
 
 
-def _read_requirements(path: Path, source: str) -> Wanted:
-    requirements: list[str] = []
-    constraints: list[str] = []
-    local: list[str] = []
-    _follow(path, requirements, constraints, local, DEEPEST)
-    return Wanted(source, tuple(requirements), tuple(constraints), tuple(local))
-
-
-def _follow(
-    path: Path, requirements: list[str], constraints: list[str], local: list[str], depth: int
-) -> None:
-    """Gather a requirements file's lines, those of the files that it includes in their place."""
-    if not depth:
-        raise ImageBuildError(f"{path.name} is included by itself, or too deep")
-    for line in _lines(path):
-        included, editable = INCLUDE.match(line), EDITABLE.match(line)
-        if included:
-            is_limit = included[1] in ("-c", "--constraint")
-            into = constraints if is_limit else requirements
-            _follow(path.parent / included[2], into, constraints, local, depth - 1)
-        elif in_git := IN_GIT.search(line):
-            local.append(in_git[0])
-        elif editable or line.startswith((".", "/")):
-            folder = editable[2] if editable else line.partition(";")[0].strip()
-            local.append(str((path.parent / folder).resolve()))
-        else:
-            requirements.append(line)
-
-
-def _lines(path: Path) -> list[str]:
-    """Return a requirements file's lines: continued ones joined, without comments."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ImageBuildError(f"{path.name} cannot be read: {exc}") from exc
-    joined = re.sub(r"\\\r?\n", " ", text)
-    lines = (re.sub(r"(^|\s)#.*$", "", line).strip() for line in joined.splitlines())
-    return [line for line in lines if line]
-
-
-def _read_conda(path: Path, source: str) -> Wanted:
+def _read_conda(path: Path, source: str, project: Path) -> Wanted:
     """Read the pip part of an environment of conda's, and its Python."""
     import yaml  # a project without such a file does not wait for it
 
@@ -145,18 +102,8 @@ def _read_conda(path: Path, source: str) -> Wanted:
             " are built of wheels: write them below `- pip:`, by their names there"
         )
     python = re.match(r"={1,2}\s*(\d+\.\d+)", named.get("python", ""))
-    return Wanted(source, tuple(lines), python=python[1] if python else "")
-
-
-def _read_pyproject(path: Path, source: str) -> Wanted:
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
-        raise ImageBuildError(f"{source} cannot be read: {exc}") from exc
-    needs = table.get("project", {}).get("dependencies")
-    if not isinstance(needs, list):
-        raise ImageBuildError(f"{source} has no [project] with `dependencies`; write them there")
-    return Wanted(source, tuple(str(need) for need in needs))
+    wanted = read_lines(map(str, lines), path.parent, source, project)
+    return replace(wanted, python=python[1] if python else "")
 
 
 def _read_lock(path: Path, source: str) -> Wanted:
@@ -172,7 +119,4 @@ def _export(path: Path, source: str, _: tuple[int, int, int]) -> Wanted:
     problem = f"{source} cannot be read"
     text = run_uv([*words, "--quiet", "--no-annotate"], path.parent, os.environ, problem)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    local = [line for line in lines if line.startswith((".", "-e "))]
-    folders = [line.removeprefix("-e ").partition(";")[0].strip() for line in local]
-    places = tuple(str((path.parent / folder).resolve()) for folder in folders)
-    return Wanted(source, tuple(line for line in lines if line not in local), (), places)
+    return read_lines(lines, path.parent, source)

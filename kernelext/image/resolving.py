@@ -16,10 +16,11 @@ import uv
 from packaging.utils import parse_wheel_filename
 
 from kernelext.errors import ImageBuildError
+from kernelext.image.jobs import Check, check_nothing
+from kernelext.image.programs import TIMEOUT_S, run_program
 from kernelext.image.target import Target
 from kernelext.image.wanted import Wanted
 
-TIMEOUT_S = 600.0
 SAID_LINES = 20
 DRAWING = " \t\u2502\u251c\u2570\u2500\u25b6\xd7"  # of uv's errors
 PIP_INDEXES = {"PIP_INDEX_URL": "--default-index", "PIP_EXTRA_INDEX_URL": "--index"}
@@ -50,7 +51,13 @@ class Pin:
 
 
 def resolve(
-    wanted: Wanted, target: Target, folder: Path, environ: Mapping[str, str], earlier: str = ""
+    wanted: Wanted,
+    target: Target,
+    folder: Path,
+    environ: Mapping[str, str],
+    earlier: str = "",
+    *,
+    check: Check = check_nothing,
 ) -> str:
     """Choose a wheel of everything that is needed; the lock that says which (by uv).
 
@@ -63,6 +70,8 @@ def resolve(
     environ : mapping of str to str
     earlier : str
         A lock whose versions are kept where they are still possible.
+    check : callable
+        Raises when the user wants it to stop.
 
     Returns
     -------
@@ -81,14 +90,18 @@ def resolve(
         lock = Path(scratch, "pylock.toml")
         asked.write_text("\n".join(wanted.requirements), encoding="utf-8")
         limits.write_text("\n".join(wanted.constraints), encoding="utf-8")
+        overrides = Path(scratch, "overrides.txt")
+        overrides.write_text("\n".join(wanted.overrides), encoding="utf-8")
         if earlier:
             lock.write_text(earlier, encoding="utf-8")
         words = ["pip", "compile", str(asked), "--constraints", str(limits), "--quiet"]
+        words += ["--overrides", str(overrides)]
         words += ["--python-version", target.python, "--python-platform", target.platform]
         words += ["--only-binary", ":all:", "--no-python-downloads", "--no-header"]
+        words += ["--prerelease", "allow"] if "--pre" in wanted.requirements else []
         words += ["--format", "pylock.toml", "--output-file", str(lock), *_indexes(environ)]
         what = f"{wanted.source} for Python {target.python}"
-        run_uv(words, folder, environ, f"{what} cannot be resolved")
+        run_uv(words, folder, environ, f"{what} cannot be resolved", check=check)
         return lock.read_text(encoding="utf-8")
 
 
@@ -110,6 +123,7 @@ def run_uv(
     problem: str,
     *,
     shows_lines: bool = False,
+    check: Check = check_nothing,
 ) -> str:
     """Run uv and return what it prints.
 
@@ -123,6 +137,8 @@ def run_uv(
         What an error begins with.
     shows_lines : bool
         Whether an error has the last lines as they are, of a build's log; else one sentence.
+    check : callable
+        Raises when the user wants it to stop.
 
     Raises
     ------
@@ -130,7 +146,8 @@ def run_uv(
         It says why not, in its last lines.
     """
     try:
-        done = _run(words, folder, environ)
+        command = [uv.find_uv_bin(), *words, "--color", "never"]
+        done = run_program(command, environ, folder=folder, check=check)
     except subprocess.TimeoutExpired as exc:
         raise ImageBuildError(f"{problem}: uv has not ended in {TIMEOUT_S:.0f} s") from exc
     if done.returncode and shows_lines:
@@ -139,21 +156,6 @@ def run_uv(
     if done.returncode:
         raise ImageBuildError(f"{problem}: {_reason(done.stderr)}")
     return done.stdout
-
-
-def _run(
-    words: Sequence[str], folder: Path, environ: Mapping[str, str]
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [uv.find_uv_bin(), *words, "--color", "never"],
-        cwd=folder,
-        env=dict(environ),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
 
 
 def _reason(said: str) -> str:

@@ -45,6 +45,20 @@ class Target:
         own = cpython_tags((major, minor), platforms=platforms)
         return [*own, *compatible_tags((major, minor), f"cp{major}{minor}", platforms)]
 
+    def marker_environment(self) -> dict[str, str]:
+        """Return what conditions of requirements are asked about (PEP 508)."""
+        return {
+            "implementation_name": "cpython",
+            "implementation_version": f"{self.python}.0",
+            "os_name": "posix",
+            "platform_machine": self.platform.partition("-")[0],
+            "platform_python_implementation": "CPython",
+            "platform_system": "Linux",
+            "python_full_version": f"{self.python}.0",
+            "python_version": self.python,
+            "sys_platform": "linux",
+        }
+
     @property
     def key(self) -> str:
         """One word for both."""

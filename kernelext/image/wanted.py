@@ -5,9 +5,39 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Local:
+    """A package that no index is asked for: its wheel is built here, or lies here.
+
+    Attributes
+    ----------
+    place : str
+        The absolute path of a folder, a wheel or a source archive; an address of Git, as pip
+        writes it (``git+URL@REVISION#subdirectory=FOLDER``), or one of a source archive.
+    name : str
+        What it is called, as far as it is said.
+    extras : tuple of str
+    marker : str
+        Under what condition it is wanted (packaging.python.org, "dependency specifiers").
+    instead : str
+        The requirement that stands in where its file is gone.
+    """
+
+    place: str
+    name: str = ""
+    extras: tuple[str, ...] = ()
+    marker: str = ""
+    instead: str = ""
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Local:
+        """Read the JSON form."""
+        return cls(**{**data, "extras": tuple(data["extras"])})
 
 
 @dataclass(frozen=True)
@@ -22,8 +52,10 @@ class Wanted:
         Lines of a requirements file (pip's format), without includes.
     constraints : tuple of str
         Versions that hold for whatever is needed besides.
-    local : tuple of str
-        Folders, and addresses of Git, of packages that are built here.
+    local : tuple of Local
+        Packages that are built here, or lie here as wheels.
+    overrides : tuple of str
+        Requirements that stand for what packages themselves say of these names.
     python : str
         The version that the base has to have, as far as it is said.
     apt : tuple of str
@@ -33,9 +65,10 @@ class Wanted:
     source: str
     requirements: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
-    local: tuple[str, ...] = ()
+    local: tuple[Local, ...] = ()
     python: str = ""
     apt: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -45,9 +78,21 @@ class Wanted:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Wanted:
         """Read the JSON form."""
-        names = ("requirements", "constraints", "local", "apt")
-        lists = {key: tuple(data.get(key, ())) for key in names}
-        return cls(str(data["source"]), python=str(data.get("python", "")), **lists)
+        lists = {
+            key: tuple(data.get(key, ()))
+            for key in ("requirements", "constraints", "apt", "overrides")
+        }
+        local = tuple(Local.from_json(each) for each in data.get("local", ()))
+        return cls(str(data["source"]), local=local, python=str(data.get("python", "")), **lists)
+
+    def with_more(self, more: Wanted) -> Wanted:
+        """Return what is wanted here and there."""
+        return replace(
+            self,
+            requirements=(*self.requirements, *more.requirements),
+            constraints=(*self.constraints, *more.constraints),
+            local=(*self.local, *more.local),
+        )
 
 
 def project_key(project: Path) -> str:

@@ -33,12 +33,18 @@ class Wheelhouse:
     folder : Path
         Made when first needed.
     environ : mapping of str to str
-        Addresses of indexes in it may hold logins.
+    lines : iterable of str
+        Of requirements. Addresses of indexes in both may hold logins.
     """
 
-    def __init__(self, folder: Path, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        environ: Mapping[str, str] | None = None,
+        lines: Iterable[str] = (),
+    ) -> None:
         self.folder = folder
-        self._logins = index_logins(environ or {})
+        self._logins = index_logins(environ or {}, lines)
 
     def path(self, pin: Pin) -> Path:
         """Return where a package lies or would lie."""
@@ -148,7 +154,9 @@ class Wheelhouse:
         return digest.hexdigest()
 
 
-def index_logins(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+def index_logins(
+    environ: Mapping[str, str], lines: Iterable[str] = ()
+) -> dict[str, tuple[str, str]]:
     """Return the logins in the addresses of package indexes, by host; a lock has none of them.
 
     Examples
@@ -156,12 +164,12 @@ def index_logins(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     >>> index_logins({"PIP_INDEX_URL": "https://ada:p%40ss@index.example/simple"})
     {'index.example': ('ada', 'p@ss')}
     """
+    names = (name for name in environ if name.startswith(("PIP_", "UV_")) and "INDEX" in name)
+    options = (line for line in lines if line.startswith("-"))
     found = {}
-    for name, text in environ.items():
-        if name.startswith(("PIP_", "UV_")) and "INDEX" in name:
-            for address in text.split():
-                parts = urlsplit(address.rpartition("=")[2] if "=http" in address else address)
-                if parts.username:
-                    login = unquote(parts.username), unquote(parts.password or "")
-                    found[parts.netloc.rpartition("@")[2]] = login
+    for address in " ".join([*map(environ.__getitem__, names), *options]).split():
+        parts = urlsplit(address.rpartition("=")[2] if "=http" in address else address)
+        if parts.username:
+            login = unquote(parts.username), unquote(parts.password or "")
+            found[parts.netloc.rpartition("@")[2]] = login
     return found

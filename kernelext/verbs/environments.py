@@ -13,6 +13,7 @@ from kernelext.hosts.config import ImageTable
 from kernelext.image import Environment, Wanted, tags_in_use
 from kernelext.image.importing import Imports, imports_of_project
 from kernelext.image.importing import environment_of as environment_of_modules
+from kernelext.image.lines import read_lines
 from kernelext.image.reading import read_source
 from kernelext.image.recipes import read_recipe
 from kernelext.image.wanted import project_key
@@ -38,7 +39,8 @@ def environment_of(context: Context) -> Environment | None:
     else:
         wanted = read_source(context.project, table.source)
     if table.packages:
-        wanted = replace(wanted, requirements=(*wanted.requirements, *table.packages))
+        more = read_lines(table.packages, context.project, "`packages` of [image]")
+        wanted = wanted.with_more(more)
     if table.apt:
         wanted = replace(wanted, apt=(*wanted.apt, *table.apt))
     home = data_dir(context.environ)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from types import TracebackType
 
@@ -21,18 +22,38 @@ class ProgressLine:
 
     def __init__(self, host: str) -> None:
         self._host = host
-        self._said = ""
-        self._drawn_s = 0.0
+        self._newest = ""
+        self._drawn = ""
+        self._drawn_s = -REDRAW_S
+        self._lock = threading.Lock()
+        self._later: threading.Timer | None = None
 
     def __enter__(self) -> ProgressLine:
         """Show nothing yet."""
         return self
 
     def show(self, step: str) -> None:
-        """Show a step, where it is another one, at most ten times a second."""
-        if step != self._said and time.monotonic() - self._drawn_s > REDRAW_S:
-            self._said, self._drawn_s = step, time.monotonic()
-            sys.stderr.write(f"{CLEAR}{self._host}: {step}")
+        """Show a step, at most ten times a second: of several the newest, which may last."""
+        with self._lock:
+            self._newest = step
+            if self._later is None:
+                wait_s = self._drawn_s + REDRAW_S - time.monotonic()
+                if wait_s <= 0:
+                    self._draw()
+                elif step != self._drawn:
+                    self._later = threading.Timer(wait_s, self._draw_later)
+                    self._later.start()
+
+    def _draw_later(self) -> None:
+        with self._lock:
+            if self._later is not None:  # else the line is gone
+                self._later = None
+                self._draw()
+
+    def _draw(self) -> None:
+        if self._newest != self._drawn:
+            self._drawn, self._drawn_s = self._newest, time.monotonic()
+            sys.stderr.write(f"{CLEAR}{self._host}: {self._newest}")
             sys.stderr.flush()
 
     def __exit__(
@@ -42,6 +63,10 @@ class ProgressLine:
         traceback: TracebackType | None,
     ) -> None:
         """Take the line away."""
-        if self._said:
-            sys.stderr.write(CLEAR)
-            sys.stderr.flush()
+        with self._lock:
+            if self._later is not None:
+                self._later.cancel()
+                self._later = None
+            if self._drawn:
+                sys.stderr.write(CLEAR)
+                sys.stderr.flush()

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from kernelext.history.paths import history_path
 from kernelext.link.client import DaemonClient
 from kernelext.recipe import NAMESPACE
 
+from ..image.packages import commit, write_package
 from ..image.wheels import Index, make_wheel, serve_index, sha256
 from ..lab.host import Host
 from ..lab.images import NO_PYTHON_TAG, OTHER_TAG, PLAIN_TAG
@@ -211,6 +213,19 @@ def test_wheel_replaces_what_the_base_has(
     assert not lab_notebook.names["old"]
 
 
+def test_own_package_replaces_the_bases_of_the_same_version(
+    lab_notebook: Notebook, project: Path, hosts: list[Host]
+) -> None:
+    base = "kernelext-lab:dev"
+    asked = "import importlib.metadata\nversion = importlib.metadata.version('joblib')"
+    lab_notebook.check(f"%%remote host01 --image {base}\n{asked}")
+    version = lab_notebook.names["version"]
+    make_wheel(project, "joblib", version, files={"joblib.py": "OWN = True\n"})
+    write_project(project, f"./joblib-{version}-py3-none-any.whl", base=base)
+    lab_notebook.check(f"%%remote host01\n{asked}\nimport joblib\nis_own = joblib.OWN")
+    assert (lab_notebook.names["version"], lab_notebook.names["is_own"]) == (version, True)
+
+
 def test_image_that_was_removed_is_built_again(
     lab_notebook: Notebook, project: Path, hosts: list[Host], index: Index
 ) -> None:
@@ -319,6 +334,63 @@ def test_interrupt_while_it_is_built(
     assert isinstance(shown.error, KeyboardInterrupt)
     write_project(project)
     lab_notebook.check("%%remote host01\nx = 2")
+
+
+def test_interrupt_while_the_index_does_not_answer(
+    lab_notebook: Notebook, project: Path, hosts: list[Host], index: Index
+) -> None:
+    make_wheel(index.folder, "one")
+    write_project(project, "one")
+    index.is_silent = True
+    for code in ("%%remote host01\nx = 1", "%remote image build --on host01"):
+        index.reached.clear()
+        begun_s = time.monotonic()
+        with CtrlC(index.reached.is_set):
+            shown = lab_notebook.run(code)
+        assert isinstance(shown.error, KeyboardInterrupt), repr(shown.error)
+        assert time.monotonic() - begun_s < 15
+    index.is_silent = False
+    lab_notebook.check(CELL.format("host01"))
+    assert lab_notebook.names["said"] == "1.0"
+
+
+def test_packages_that_no_index_has_come_again_after_gc(
+    lab_notebook: Notebook, project: Path, hosts: list[Host], index: Index, tmp_path: Path
+) -> None:
+    for name in ("below", "plots", "two"):
+        make_wheel(index.folder, name)
+    (project / "dist").mkdir()
+    for name in ("one", "three"):
+        make_wheel(project / "dist", name)
+    write_package(project / "packages/own", f"X = {str(tmp_path)!r}\n", extras={"plot": "plots"})
+    write_package(tmp_path / "repository/inner", name="first", needs=())
+    commit(tmp_path / "repository")
+    (project / "more.txt").write_text("two\n")
+    (project / "environment.yml").write_text(
+        "dependencies:\n  - pip:\n    - -e ./packages/own[plot]\n    - -r more.txt\n"
+        f"    - first @ git+{(tmp_path / 'repository').as_uri()}#subdirectory=inner\n"
+        "    - ./dist/one-1.0-py3-none-any.whl\n"
+    )
+    (project / "kernelext.toml").write_text(
+        f'[image]\nbase = "{PLAIN_TAG}"\nfrom = "environment.yml"\n'
+        'packages = ["three @ file:./dist/three-1.0-py3-none-any.whl"]\n'
+    )
+    cell = (
+        "%%remote host01 --out said\nimport below, first, one, own, plots, three, two\nsaid = own.X"
+    )
+    lab_notebook.check(cell)
+    assert lab_notebook.names["said"] == str(tmp_path)
+    before = image_ids(hosts[0])
+    lab_notebook.run("%unload_ext kernelext")
+    remove_images(hosts[:1])
+    lab_notebook.check("%load_ext kernelext")
+    kept = [f"/var/lib/kernelext/{name}" for name in ("blobs", "pieces")]
+    hosts[0].exec("find", *kept, "-type", "f", "-exec", "touch", "-d", "2 days ago", "{}", "+")
+    said = lab_notebook.check("%remote gc local host01 --older-than 0").stdout
+    for what in ("wheels of images", "blobs", "pieces of images"):
+        assert what in said
+    lab_notebook.check(cell)
+    assert image_ids(hosts[0]) == before
 
 
 # the verbs

@@ -4,11 +4,29 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+import uv
 
+from kernelext.errors import ImageBuildError
+from kernelext.image.choosing import Chooser
 from kernelext.image.importing import distribution_of, environment_of, imports_of_project
+from kernelext.image.locals import requirement_of
+from kernelext.image.resolving import read_lock
+from kernelext.image.target import Target
+from kernelext.image.wanted import Wanted
+from kernelext.image.wheelhouse import Wheelhouse
+
+from .packages import commit, write_package
+from .test_resolving import TARGET
+from .wheels import Index, make_wheel, sha256
 
 
 def test_programs_and_notebooks_are_read(tmp_path: Path) -> None:
@@ -56,20 +74,109 @@ def test_frames_travel_by_a_library_that_the_cell_does_not_import() -> None:
     assert {"pandas", "pyarrow", "blosc2"} <= names
 
 
-def test_package_of_a_folder_is_built_from_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Installs packages, without what they need, where this process finds them."""
+    place = tmp_path / "venv"
+    environ = {**os.environ, "UV_NO_CACHE": "1"}
+    uv_bin = uv.find_uv_bin()
+    subprocess.run([uv_bin, "venv", "-q", "-p", sys.executable, place], check=True, env=environ)
+
+    def run(*words: str) -> None:
+        command = [uv_bin, "pip", "install", "-q", "--no-index", "--no-deps", "--python", place]
+        subprocess.run([*command, *words], check=True, env=environ)
+        (site,) = place.glob("lib/python*/site-packages")
+        monkeypatch.syspath_prepend(str(site))
+
+    return run
+
+
+def test_installed_from_a_folder_or_git_is_built_from_there(
+    tmp_path: Path, install: Callable[..., None]
 ) -> None:
-    source = tmp_path / "source"
-    info = tmp_path / "site/mine-0.1.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 0.1\n")
-    url = {"url": source.as_uri(), "dir_info": {"editable": True}}
-    (info / "direct_url.json").write_text(json.dumps(url))
-    (info / "top_level.txt").write_text("mine\n")
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    found = environment_of({"mine"}).wanted
-    assert found.local == (str(source),)
-    assert not [line for line in (*found.requirements, *found.constraints) if "mine" in line]
+    editable = write_package(tmp_path / "with space/own", needs=("first", "second"))
+    write_package(tmp_path / "repository/inner", name="first")
+    write_package(tmp_path / "second", name="second")
+    revision = commit(tmp_path / "repository")
+    address = f"git+{(tmp_path / 'repository').as_uri()}"
+    first = f"first @ {address}@main#subdirectory=inner"
+    install("-e", str(editable), first, str(tmp_path / "second"))
+    found = environment_of({"own"}).wanted
+    assert {local.name: local.place for local in found.local} == {
+        "own": str(editable),
+        "first": f"{address}@{revision}#subdirectory=inner",
+        "second": str(tmp_path / "second"),
+    }
+    names = {line.partition("=")[0] for line in (*found.requirements, *found.constraints)}
+    assert not names & {"own", "first", "second"}
+    house = tmp_path / "wheels"
+    wheels = [requirement_of(local, house, TARGET, os.environ) for local in found.local]
+    assert len({wheel.partition(" @ ")[0] for wheel in wheels}) == 3
+
+
+def chosen(wanted: Wanted, index: Index, target: Target = TARGET) -> dict[str, str]:
+    """The digests of the wheels that are chosen, by name and version."""
+    environ = {**os.environ, **index.environ()}
+    chooser = Chooser(wanted, index.folder, Wheelhouse(index.folder / "house"), environ)
+    lock = chooser.lock(target, "", lambda _: None, lambda: None)
+    return {f"{pin.name} {pin.version}": pin.sha256 for pin in read_lock(lock, target)}
+
+
+def test_installed_from_a_file_is_brought_from_there(
+    tmp_path: Path, install: Callable[..., None], index: Index
+) -> None:
+    wheel = make_wheel(tmp_path, "one", "3.0", files={"one.py": "HERE = True"})
+    folder = write_package(tmp_path / "tree/own-0.1", needs=())
+    archive = Path(shutil.make_archive(str(tmp_path / "own-0.1"), "gztar", folder.parent))
+    install(str(wheel), str(archive))
+    found = replace(environment_of({"one", "own"}).wanted, requirements=())
+    assert {local.place for local in found.local} == {str(wheel), str(archive)}
+    assert Wanted.from_json(asdict(found)) == found
+    make_wheel(index.folder, "one", "3.0")
+    there = chosen(found, index)
+    assert there["one 3.0"] == sha256(wheel)
+    assert there.keys() == {"one 3.0", "own 0.1"}
+
+
+def test_installed_from_a_file_that_is_gone_is_the_indexs(
+    tmp_path: Path, install: Callable[..., None], index: Index
+) -> None:
+    wheel = make_wheel(tmp_path, "one", "3.0", files={"one.py": "HERE = True"})
+    install(str(wheel))
+    wheel.unlink()
+    found = replace(environment_of({"one"}).wanted, requirements=())
+    assert "one==3.0" in found.constraints
+    make_wheel(index.folder, "one", "4.0")
+    with pytest.raises(ImageBuildError) as caught:
+        chosen(found, index)
+    assert str(caught.value).startswith(f"one==3.0 was installed here from {wheel}, which is gone")
+    assert "put the file back, or install one that the index has" in str(caught.value)
+    theirs = make_wheel(index.folder, "one", "3.0")
+    assert chosen(found, index) == {"one 3.0": sha256(theirs)}
+
+
+def test_installed_from_a_file_for_this_machine_only(
+    tmp_path: Path, install: Callable[..., None], index: Index
+) -> None:
+    own = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    wheel = make_wheel(tmp_path, "one", "3.0", tag=f"{own}-{own}-linux_x86_64")
+    install(str(wheel))
+    found = replace(environment_of({"one"}).wanted, requirements=())
+    theirs = make_wheel(index.folder, "one", "3.0")
+    assert chosen(found, index, Target("3.9", TARGET.platform)) == {"one 3.0": sha256(theirs)}
+    same = Target(own.replace("cp3", "3."), TARGET.platform)
+    assert chosen(found, index, same) == {"one 3.0": sha256(wheel)}
+
+
+def test_package_of_a_folder_that_is_gone_is_the_indexs(
+    tmp_path: Path, install: Callable[..., None], index: Index
+) -> None:
+    """As all are that conda has built."""
+    install(str(write_package(tmp_path / "work", needs=())))
+    shutil.rmtree(tmp_path / "work")
+    theirs = make_wheel(index.folder, "own", "0.1")
+    found = replace(environment_of({"own"}).wanted, requirements=())
+    assert chosen(found, index) == {"own 0.1": sha256(theirs)}
 
 
 def test_module_names_its_distribution() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -11,8 +12,15 @@ import uv
 
 from kernelext.errors import ImageBuildError
 from kernelext.image.reading import read_source
+from kernelext.image.wanted import Local, Wanted
 
+from .packages import commit, write_package
 from .wheels import Index, make_wheel
+
+
+def places(wanted: Wanted) -> list[str]:
+    """Where what no index has is from."""
+    return [local.place for local in wanted.local]
 
 
 def test_requirements_with_what_they_include(tmp_path: Path) -> None:
@@ -30,7 +38,7 @@ def test_requirements_with_what_they_include(tmp_path: Path) -> None:
         "--extra-index-url file:///packages#kept",
     )
     assert wanted.constraints == ("scipy<2",)
-    assert wanted.local == (str(tmp_path / "own"), str(tmp_path.parent / "sibling"))
+    assert places(wanted) == [str(tmp_path / "own"), str(tmp_path.parent / "sibling")]
 
 
 def test_another_line_is_another_environment(tmp_path: Path) -> None:
@@ -47,6 +55,44 @@ def test_pyproject(tmp_path: Path) -> None:
     assert read_source(tmp_path, "pyproject.toml").requirements == ("numpy", "pandas>2")
 
 
+def test_pyproject_that_takes_packages_from_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "members/third").mkdir(parents=True)
+    (tmp_path / "members/third/pyproject.toml").write_text(
+        '[project]\nname = "third"\ndependencies = ["deep", "first", "numpy"]\n'
+        '[tool.uv.sources]\ndeep = { path = "../deep" }\nfirst = { path = "../other" }\n'
+    )
+    (tmp_path / "pyproject.toml").write_text(
+        "[project]\n"
+        'dependencies = ["numpy", "first[fast]>=1", "second; os_name == \'posix\'", "Third",\n'
+        '  "fourth @ git+https://x.example/fourth@v1", "fifth @ file:./fifth", "sixth"]\n'
+        '[tool.uv.workspace]\nmembers = ["members/*"]\n'
+        "[tool.uv.sources]\n"
+        'first = { git = "https://x.example/first", tag = "v1", subdirectory = "python" }\n'
+        'second = [{ path = "../second", marker = "sys_platform == \'linux\'" }]\n'
+        'third = { workspace = true }\nsixth = { path = "new/sixth", extra = "new" }\n'
+    )
+    wanted = read_source(tmp_path, "pyproject.toml")
+    assert wanted.requirements == ("numpy", "sixth")
+    condition = "(os_name == \"posix\") and (sys_platform == 'linux')"
+    assert wanted.local == (
+        Local("git+https://x.example/first@v1#subdirectory=python", "first", ("fast",)),
+        Local(str(tmp_path.parent / "second"), "second", (), condition),
+        Local(str(tmp_path / "members/third"), "Third"),
+        Local("git+https://x.example/fourth@v1", "fourth"),
+        Local(str(tmp_path / "fifth"), "fifth"),
+        Local(str(tmp_path / "members/deep"), "deep"),
+    )
+
+
+@pytest.mark.parametrize("entry", ['{ index = "own" }', "{ workspace = true }"])
+def test_source_that_only_a_lock_says(tmp_path: Path, entry: str) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        f'[project]\ndependencies = ["first"]\n[tool.uv.sources]\nfirst = {entry}\n'
+    )
+    with pytest.raises(ImageBuildError, match=r"takes first .* only a lock says: run `uv lock"):
+        read_source(tmp_path, "pyproject.toml")
+
+
 def test_pip_part_of_an_environment_of_conda(tmp_path: Path) -> None:
     file = tmp_path / "environment.yml"
     head = "name: x\nchannels: [conda-forge]\ndependencies:\n"
@@ -58,6 +104,57 @@ def test_pip_part_of_an_environment_of_conda(tmp_path: Path) -> None:
     file.write_text(f"{head}  - numpy=1.26\n  - pytorch::torch\n  - pip: [tqdm]\n")
     with pytest.raises(ImageBuildError, match=r"takes numpy, torch from conda.* below `- pip:`"):
         read_source(tmp_path, "environment.yml")
+
+
+@pytest.mark.parametrize("name", [".binder", "needs/environment.yml", "needs/requirements.txt"])
+def test_packages_are_relative_to_the_project_else_to_the_file(tmp_path: Path, name: str) -> None:
+    project = write_package(tmp_path / "project")
+    path = project / name
+    folder = path if name == ".binder" else path.parent
+    folder.mkdir()
+    write_package(project / "own")
+    write_package(folder / "beside")
+    lines = ["-e .", "./own", "./beside", "-r more.txt"]
+    if path.suffix == ".yml":
+        path.write_text(json.dumps({"dependencies": [{"pip": lines}]}))
+    else:
+        (folder / "requirements.txt").write_text("\n".join(lines))
+    (folder / "more.txt").write_text("./own[dev]\n--find-links wheels\n./absent\n")
+    (folder / "wheels").mkdir()
+    wanted = read_source(project, name)
+    own = str(project / "own")
+    beside, absent = str(folder / "beside"), str(project / "absent")
+    assert places(wanted) == [str(project), own, beside, own, absent]
+    assert wanted.requirements == (f"--find-links {(folder / 'wheels').as_uri()}",)
+
+
+def test_pip_part_has_all_that_a_requirements_file_has(tmp_path: Path) -> None:
+    (tmp_path / "requirements").mkdir()
+    write_package(tmp_path / "sibling")
+    (tmp_path / "requirements/base.txt").write_text("numpy\n-e ../sibling\n")
+    (tmp_path / "limits.txt").write_text("scipy<2\n")
+    (tmp_path / "environment.yml").write_text(
+        "dependencies:\n  - python=3.11\n  - pip:\n"
+        "    - -r requirements/base.txt\n    - -c limits.txt\n    - -e .[dev]\n"
+        "    - ./pkg ; python_version < '3.10'\n    - git+https://x.example/a@main\n"
+        "    - b[fast] @ git+ssh://git@x.example/b.git@v1\n    - ./dist/foo-1.0-py3-none-any.whl\n"
+        "    - --extra-index-url https://x.example/simple\n    - --find-links ./wheels\n"
+    )
+    wanted = read_source(tmp_path, "environment.yml")
+    assert wanted.requirements == (
+        "numpy",
+        "--extra-index-url https://x.example/simple",
+        f"--find-links {(tmp_path / 'wheels').as_uri()}",
+    )
+    assert (wanted.constraints, wanted.python) == (("scipy<2",), "3.11")
+    assert wanted.local == (
+        Local(str(tmp_path / "sibling")),
+        Local(str(tmp_path), extras=("dev",)),
+        Local(str(tmp_path / "pkg"), marker="python_version < '3.10'"),
+        Local("git+https://x.example/a@main"),
+        Local("git+ssh://git@x.example/b.git@v1", "b", ("fast",)),
+        Local(str(tmp_path / "dist/foo-1.0-py3-none-any.whl")),
+    )
 
 
 def test_lock_says_exact_versions(
@@ -79,6 +176,33 @@ def test_lock_says_exact_versions(
         assert wanted.source == source
 
 
+def test_lock_with_packages_from_elsewhere(
+    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in index.environ().items():
+        monkeypatch.setenv(name, value)
+    wheel = make_wheel(tmp_path, "ready")
+    metadata = '[project]\nname = "own"\nversion = "0.1"\ndependencies = []\n'
+    for folder in (tmp_path / "own", tmp_path / "repository"):
+        write_package(folder)
+        with (folder / "pyproject.toml").open("a") as file:
+            file.write(metadata.replace("own", folder.name))
+    revision = commit(tmp_path / "repository")
+    address = (tmp_path / "repository").as_uri()
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "all"\nversion = "1"\nrequires-python = ">=3.9"\n'
+        'dependencies = ["own", "ready", "repository"]\n[tool.uv.sources]\n'
+        f'own = {{ path = "own", editable = true }}\nready = {{ path = "{wheel.name}" }}\n'
+        f'repository = {{ git = "{address}" }}\n'
+    )
+    before = places(read_source(tmp_path, "pyproject.toml"))
+    subprocess.run([uv.find_uv_bin(), "lock", "-q"], cwd=tmp_path, env=os.environ, check=True)
+    wanted = read_source(tmp_path, "pyproject.toml")
+    assert wanted.requirements == ()
+    assert before == [str(tmp_path / "own"), str(wheel), f"git+{address}"]
+    assert places(wanted) == [*before[:2], f"git+{address}@{revision}"]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
@@ -91,6 +215,8 @@ def test_lock_says_exact_versions(
         ("environment.yml", "a: [", "cannot be read as an environment of conda"),
         ("requirements.txt", "-r absent.txt", "absent.txt cannot be read"),
         ("requirements.txt", "-r requirements.txt", "is included by itself"),
+        ("requirements.txt", "-c limits.txt", "'./own', which says where a package is from: write"),
+        ("environment.yml", "dependencies: [{pip: [-r absent.txt]}]", "absent.txt cannot be read"),
     ],
 )
 def test_what_cannot_be_read_is_said(
@@ -98,6 +224,7 @@ def test_what_cannot_be_read_is_said(
 ) -> None:
     if text is not None:
         (tmp_path / name).write_text(text)
+    (tmp_path / "limits.txt").write_text("./own\n")
     with pytest.raises(ImageBuildError) as caught:
         read_source(tmp_path, name)
     assert said in str(caught.value)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kernelext.errors import ImageBuildError
+from kernelext.image.lines import read_lines
 from kernelext.image.resolving import read_lock, resolve
 from kernelext.image.target import Target
 from kernelext.image.wanted import Wanted
@@ -95,6 +96,16 @@ def test_versions_stay_when_something_else_is_added(index: Index, tmp_path: Path
     assert [pin.version for pin in moved] == ["2.0", "1.0"]
 
 
+def test_folder_of_wheels_and_versions_before_a_release(index: Index, tmp_path: Path) -> None:
+    (tmp_path / "wheels").mkdir()
+    for version in ("1.0", "2.0b1"):
+        make_wheel(tmp_path / "wheels", "one", version)
+    lines = ["--find-links=./wheels", "one"]
+    wanted = read_lines(lines, tmp_path, "requirements.txt")
+    assert pins(index, *wanted.requirements) == ["one-1.0-py3-none-any.whl"]
+    assert pins(index, *wanted.requirements, "--pre") == ["one-2.0b1-py3-none-any.whl"]
+
+
 def test_best_wheel_is_chosen_whatever_their_order(index: Index, tmp_path: Path) -> None:
     for tag in (
         "cp311-cp311-manylinux_2_28_x86_64",
@@ -157,6 +168,9 @@ def test_index_that_asks_for_a_login(index: Index, tmp_path: Path) -> None:
     found = read_lock(lock, TARGET)
     house = Wheelhouse(tmp_path / "house", environ)
     assert house.fetch(Wheel, found, lambda _: None)[0].name == "one"
+    lines = [f"--extra-index-url={address}/simple", "one"]
+    by_lines = Wheelhouse(tmp_path / "third", {}, lines)
+    assert by_lines.fetch(Wheel, found, lambda _: None)[0].name == "one"
     stranger = Wheelhouse(tmp_path / "other")
     with pytest.raises(ImageBuildError, match="401"):
         stranger.fetch(Wheel, found, lambda _: None)

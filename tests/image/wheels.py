@@ -66,6 +66,10 @@ class Index:
         The wheels that were asked for.
     login : str
         Who may ask, and the password; empty for everybody.
+    is_silent : bool
+        Whether it takes requests and answers none.
+    reached : Event
+        Set by the first request.
     """
 
     def __init__(self, folder: Path, url: str) -> None:
@@ -74,6 +78,9 @@ class Index:
         self.broken: set[str] = set()
         self.asked: list[str] = []
         self.login = ""
+        self.is_silent = False
+        self.reached = threading.Event()
+        self.ended = threading.Event()
 
     def environ(self) -> dict[str, str]:
         """Return what makes uv look here, and nowhere else."""
@@ -98,6 +105,10 @@ def serve_index(folder: Path) -> Iterator[Index]:
 
     class Handler(SimpleHTTPRequestHandler):
         def do_GET(self) -> None:
+            index.reached.set()
+            if index.is_silent:
+                index.ended.wait()
+                return
             own = "Basic " + base64.b64encode(index.login.encode()).decode()
             if index.login and self.headers["Authorization"] != own:
                 self.send_response(401)
@@ -128,5 +139,6 @@ def serve_index(folder: Path) -> Iterator[Index]:
         try:
             yield index
         finally:
+            index.ended.set()
             server.shutdown()
             thread.join()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from kernelext.errors import ImageBuildError
+from kernelext.image.wanted import Local
 from kernelext.verbs.context import Context
 from kernelext.verbs.environments import environment_of, note_imports
 
@@ -33,6 +34,25 @@ def test_ready_image_that_the_project_names_wins(context: Context) -> None:
     (context.folder / "kernelext.toml").write_text('image = "team/own:1"\n')
     context.look_again(context.folder, context.environ)
     assert environment_of(context) is None
+
+
+def test_packages_of_the_projects_own_file_may_lie_elsewhere(context: Context) -> None:
+    (context.folder / "requirements.txt").write_text("numpy\n")
+    (context.folder / "more.txt").write_text("pandas\n-c limits.txt\n")
+    (context.folder / "limits.txt").write_text("scipy<2\n")
+    (context.folder / "kernelext.toml").write_text(
+        '[image]\nfrom = "requirements.txt"\n'
+        'packages = ["-e ./own[dev]", "a @ git+https://x.example/a", "-r more.txt", "tqdm"]\n'
+    )
+    context.look_again(context.folder, context.environ)
+    environment = environment_of(context)
+    assert environment is not None
+    assert environment.wanted.requirements == ("numpy", "pandas", "tqdm")
+    assert environment.wanted.constraints == ("scipy<2",)
+    assert environment.wanted.local == (
+        Local(str(context.project / "own"), extras=("dev",)),
+        Local("git+https://x.example/a", "a"),
+    )
 
 
 def test_file_that_is_named_has_to_be_there(context: Context) -> None:
