@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kernelext.errors import LinkLost, ProtocolError
+from kernelext.errors import DaemonError, LinkLost, ProtocolError
 from kernelext.hosts.config import HostConfig
 from kernelext.link.archive import code_archive
 from kernelext.link.client import DaemonClient
@@ -54,6 +54,7 @@ class StandingLink:
         self._watchdog: Watchdog | None = None
         self._lost_listeners: list[Callable[[], None]] = []
         self._past = Traffic()
+        self._awaited: list[str] = []  # what a daemon of another version stays for
 
     # the connection
 
@@ -116,14 +117,22 @@ class StandingLink:
             self._past.received_bytes + sum(client.received_bytes for client in clients),
         )
 
-    def _greet(self) -> tuple[str, HostFacts]:
+    def _greet(self, *, retires: bool = True) -> tuple[str, HostFacts]:
         self._drop()
+        self._awaited = []
         self._control = control = self._client(start=True)
         self._watchdog = Watchdog(self.host.name, self._heard_bytes, self._fall_silent)
         if self.is_closed:
             self.reset()
             raise LinkLost(f"the connections to {self.host.name} are closed")
-        answer, _ = control.request({"op": "hello", "protocol": PROTOCOL_VERSION})
+        try:
+            answer, _ = control.request({"op": "hello", "protocol": PROTOCOL_VERSION})
+        except ProtocolError as exc:
+            if not retires:
+                raise
+            if not self._retire():
+                raise self._other_version() from exc
+            return self._greet(retires=False)
         try:
             return str(answer["code"]), HostFacts.from_json(answer["facts"])
         except (LookupError, TypeError, ValueError) as exc:
@@ -138,8 +147,17 @@ class StandingLink:
 
     def _retire(self) -> bool:
         """Ask a daemon of another version to go; a busy one stays and is used as it is."""
-        answer, _ = self.ask({"op": "retire"})
-        return not answer["busy"]
+        answer, _ = self._bare_ask({"op": "retire"})
+        busy = [str(each).partition("/") for each in answer["busy"]]  # RUN/FOLD/ATTEMPT, or words
+        self._awaited = list(dict.fromkeys(f"the run {a}" if cut else a for a, cut, _ in busy))
+        return not self._awaited
+
+    def _other_version(self) -> DaemonError:
+        return DaemonError(
+            f"the daemon on {self.host.name} is of another version of kernelext, does not know what"
+            f" it is asked, and stays until it has done with {', '.join(self._awaited)}: wait for"
+            " that, or cancel it, and try again"
+        )
 
     def _drop(self) -> None:
         """End both clients; an SSH connection that stands is used again."""
@@ -182,7 +200,23 @@ class StandingLink:
         ------
         LinkLost
             Also when there is no connection: `connect` again.
+        DaemonError
+            The daemon is of another version, busy, and does not know the request.
         """
+        try:
+            return self._bare_ask(header, body, timeout_s)
+        except ProtocolError as exc:
+            if not self._awaited:
+                raise
+            if not self._retire():
+                raise self._other_version() from exc
+            self.reset()
+            self.connect()  # to one of this version
+            return self._bare_ask(header, body, timeout_s)
+
+    def _bare_ask(
+        self, header: Header, body: bytes | memoryview = b"", timeout_s: float = 60.0
+    ) -> Frame:
         control = self._control
         if control is None:
             raise LinkLost(f"the connection to {self.host.name} is lost")
