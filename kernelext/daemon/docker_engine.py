@@ -212,6 +212,11 @@ class DockerEngine:
         """Take images in from a tar; what they are called."""
         return self._images().load(size_bytes, data)
 
+    def containers_of(self, image: str) -> list[str]:
+        """List this state directory's containers that were made of an image."""
+        held = self._images().holders(image)
+        return [name for name in held if name in set(self.containers())]
+
     def remove_image(self, image: str) -> None:
         """Remove an image."""
         self._images().remove(image)

@@ -145,17 +145,33 @@ class DockerImages:
             said += re.findall(r"Loaded image(?: ID)?: (\S+)", str(line.get("stream", "")))
         return said
 
+    def holders(self, image: str) -> list[str]:
+        """Return the names of the containers that were made of an image, anybody's."""
+        digest = self._require(image)
+        return [
+            str(each["Names"][0]).removeprefix("/")
+            for each in self._api.call("GET", "/containers/json", all=1)
+            if each["ImageID"] == digest and each["Names"]
+        ]
+
     def remove(self, image: str) -> None:
         """Remove an image."""
         self._require(image)
         try:
             self._api.call("DELETE", f"/images/{image}")
         except DockerError as exc:
-            raise EngineError(f"{image} cannot be removed: {exc}") from exc
+            held = self.holders(image)
+            if not held:
+                raise EngineError(f"{image} cannot be removed: {exc}") from exc
+            raise EngineError(
+                f"{image} cannot be removed: {', '.join(held)} on the host, which kernelext has not"
+                f" made, uses it; remove that first (docker rm {held[0]})"
+            ) from exc
 
-    def _require(self, image: str) -> None:
+    def _require(self, image: str) -> str:
+        """Return an image's id."""
         try:
-            self._api.call("GET", f"/images/{image}/json")
+            return str(self._api.call("GET", f"/images/{image}/json")["Id"])
         except DockerError as exc:
             if exc.status != 404:
                 raise

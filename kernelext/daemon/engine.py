@@ -163,6 +163,14 @@ class Engine(Protocol):
         DiskFull
         """
 
+    def containers_of(self, image: str) -> list[str]:
+        """List this state directory's containers that were made of an image.
+
+        Raises
+        ------
+        ImageNotFound
+        """
+
     def remove_image(self, image: str) -> None:
         """Remove an image.
 

@@ -114,6 +114,10 @@ class ProcessEngine:
         """Refuse."""
         raise NO_IMAGES
 
+    def containers_of(self, image: str) -> list[str]:
+        """Refuse."""
+        raise NO_IMAGES
+
     def remove_image(self, image: str) -> None:
         """Refuse."""
         raise NO_IMAGES

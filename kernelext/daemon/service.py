@@ -14,6 +14,7 @@ from kernelext.daemon.attempts import Attempt, Attempts
 from kernelext.daemon.blobs import BlobStore
 from kernelext.daemon.collect import Collector
 from kernelext.daemon.conductor import Conductor
+from kernelext.daemon.disuse import remove_unused
 from kernelext.daemon.engine import Engine
 from kernelext.daemon.imaging import Imaging, Job
 from kernelext.daemon.outputs import read_piece
@@ -189,7 +190,7 @@ class Service:
         return {"images": self._engine.list_images()}, b""
 
     def _remove_image(self, header: Header, _: bytes) -> Answer:
-        self._engine.remove_image(str(header["image"]))
+        remove_unused(str(header["image"]), self._engine, self.attempts, self._imaging)
         return {}, b""
 
     def _blob(self, header: Header, _: bytes) -> Answer:
