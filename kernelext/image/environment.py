@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from kernelext.errors import ImageBuildError, ImageNotFound
 from kernelext.hosts.config import HostConfig
@@ -19,15 +16,14 @@ from kernelext.image.finding import find_image
 from kernelext.image.importing import IMPORTED
 from kernelext.image.jobs import Check, Say, finish
 from kernelext.image.locals import fingerprint
-from kernelext.image.resolving import Pin, read_lock
+from kernelext.image.notes import Notes
+from kernelext.image.resolving import Pin, count_packages, read_lock
 from kernelext.image.target import Target
 from kernelext.image.wanted import Wanted, project_key
 from kernelext.image.wheelhouse import Wheelhouse
 from kernelext.link import HostLink
 from kernelext.models import CHUNK_BYTES, ImageFacts
 from kernelext.recipe import PROJECTS, Deb, Package, Recipe, Wheel, normal_name
-
-BUILT_NAME = "built.txt"
 
 
 class Environment:
@@ -61,12 +57,13 @@ class Environment:
         self._base = base
         self._environ = environ
         key = project_key(project) if name == PROJECTS else f"recipe-{name}"
-        self._notes = home / "images" / f"{key}.json"
         self._wheels = Wheelhouse(home / "wheels", environ, wanted.requirements)
         self._chooser = Chooser(wanted, project, self._wheels, environ)
         self._debs = Wheelhouse(home / "debs")
         self._lock = threading.Lock()
-        self._digest = f"{wanted.digest} {fingerprint(wanted.local)}"
+        owner = str(project) if name == PROJECTS else f"the recipe {name}"
+        path = home / "images" / f"{key}.json"
+        self._notes = Notes(path, f"{wanted.digest} {fingerprint(wanted.local)}", owner)
 
     @property
     def is_written(self) -> bool:
@@ -76,6 +73,10 @@ class Environment:
     def base_on(self, host: HostConfig) -> str:
         """Return the base image on a host; empty is the host's default."""
         return self._base or host.image or ""
+
+    def base_name(self, host: HostConfig) -> str:
+        """Return what the base image on a host is called."""
+        return self.base_on(host) or host.daemon_image
 
     def ready(self, link: HostLink, say: Say, check: Check, others: Iterable[HostLink] = ()) -> str:
         """Have the image on a host, and return what it is called there.
@@ -100,12 +101,22 @@ class Environment:
         EngineError, DiskFull, ImageNotFound
             The host cannot build it.
         """
-        tag = self._noted_tag(link.host)
-        if tag:
-            with contextlib.suppress(ImageNotFound):  # somebody has removed it
-                link.image(tag)
+        return self.find(link) or self.build(link, say, check, others).tag
+
+    def find(self, link: HostLink) -> str:
+        """Return what the image is called on a host that has it, base or none; else nothing.
+
+        Raises
+        ------
+        EngineError
+            The host cannot look.
+        """
+        for tag in self.known_tags(link.host):
+            with contextlib.suppress(ImageNotFound):  # somebody has removed it, or never brought
+                link.image(tag, pulls=False)
+                self._note(link.host, tag)
                 return tag
-        return self.build(link, say, check, others).tag
+        return ""
 
     def build(
         self, link: HostLink, say: Say, check: Check, others: Iterable[HostLink] = ()
@@ -125,17 +136,13 @@ class Environment:
         ordered = tuple(sorted(wheels, key=lambda each: each.name))
         recipe = Recipe(base, facts.digest, ordered, self._name, tuple(debs))
         self._build_there(link, recipe, paths, say, check)
-        with self._lock:
-            notes = self._read_notes()
-            hosts = notes.setdefault("hosts", {})
-            hosts[link.host.name] = {"base": base, "tag": recipe.tag}
-            self._write_notes(notes)
-            note_built(self._notes.parent, recipe.tag)
+        self._note(link.host, recipe.tag)
+        self._notes.note_built(recipe.tag)
         return recipe
 
     def forget_versions(self) -> None:
         """Choose versions afresh at the next build, the newest that are asked for."""
-        self._notes.unlink(missing_ok=True)
+        self._notes.forget()
 
     def _require_python(self, facts: ImageFacts, base: str) -> None:
         wanted = self.wanted.python
@@ -147,43 +154,43 @@ class Environment:
 
     # what is known
 
-    def _noted_tag(self, host: HostConfig) -> str:
-        noted = self._read_notes().get("hosts", {}).get(host.name, {})
-        return str(noted.get("tag", "")) if noted.get("base") == self.base_on(host) else ""
+    def known_tags(self, host: HostConfig) -> list[str]:
+        """Return what the image may be called on a host, the likeliest first; asks nobody.
 
-    def _read_notes(self) -> dict[str, Any]:
-        """Return what is known of this very environment, and the locks of the one before it."""
-        found: dict[str, Any] = {}
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            found = dict(json.loads(self._notes.read_text()))
-        if found.get("wanted") == self._digest:
-            return found
-        owner = str(self._project) if self._name == PROJECTS else f"the recipe {self._name}"
-        earlier = found.get("earlier", {}) | found.get("locks", {})
-        return {"wanted": self._digest, "project": owner, "earlier": earlier}
+        Besides what was there last: what hosts with the same base have. It may have been loaded
+        or sent, to a host that has no base to build it over.
+        """
+        return self._notes.tags(host.name, self.base_name(host))
 
-    def _write_notes(self, notes: Mapping[str, Any]) -> None:
-        self._notes.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._notes.with_suffix(f".{os.getpid()}.new")
-        partial.write_text(json.dumps(notes))
-        partial.replace(self._notes)
+    def is_noted(self, host: HostConfig) -> bool:
+        """Whether a host had the image when it was last asked; asks nobody."""
+        return self._notes.has(host.name, self.base_name(host))
+
+    def count_packages(self) -> int:
+        """Return how many packages have been chosen; 0 before that, and where there are none."""
+        locks = self._notes.read().get("locks", {}).values()
+        return max((count_packages(lock) for lock in locks), default=0)
+
+    def _note(self, host: HostConfig, tag: str) -> None:
+        with self._lock:
+            self._notes.note_host(host.name, self.base_name(host), tag)
 
     # from what is wanted to packages
 
     def _pins(self, target: Target, say: Say, check: Check) -> tuple[Pin, ...]:
-        notes = self._read_notes()
+        notes = self._notes.read()
         locks = notes.setdefault("locks", {})
         if not self._chooser.is_whole(locks.get(target.key, ""), target):
             earlier = locks.get(target.key) or notes.get("earlier", {}).get(target.key, "")
             locks[target.key] = self._chooser.lock(target, earlier, say, check)
-            self._write_notes(notes)
+            self._notes.write(notes)
         return read_lock(locks.get(target.key, ""), target)
 
     def _deb_pins(self, link: HostLink, base_digest: str, say: Say, check: Check) -> list[Pin]:
         """Return what the Debian packages are, chosen once for a base."""
         if not self.wanted.apt:
             return []
-        notes = self._read_notes()
+        notes = self._notes.read()
         locks = notes.setdefault("debs", {})
         if base_digest not in locks:
             say("resolving Debian packages")
@@ -191,7 +198,7 @@ class Environment:
             release = Release.of(os_release, status, self.base_on(link.host))
             found = resolve_debs(self.wanted.apt, release, self._environ, check)
             locks[base_digest] = [asdict(pin) for pin in found]
-            self._write_notes(notes)
+            self._notes.write(notes)
         return [Pin.from_json(pin) for pin in locks[base_digest]]
 
     def _absent_pins(self, facts: ImageFacts, pins: Sequence[Pin]) -> list[Pin]:
@@ -242,34 +249,3 @@ class Environment:
                     yield digest, file.read(size_bytes)
 
         link.put(read())
-
-
-def note_built(folder: Path, tag: str) -> None:
-    """Note what this machine has built: only that it may call unused."""
-    with (folder / BUILT_NAME).open("a", encoding="utf-8") as file:
-        file.write(f"{tag}\n")
-
-
-def tags_built(home: Path) -> set[str]:
-    """Return what images are called that this machine has ever built; see `tags_in_use`."""
-    try:
-        return set((home / "images" / BUILT_NAME).read_text(encoding="utf-8").split())
-    except OSError:
-        return set()
-
-
-def tags_in_use(home: Path) -> dict[str, set[str]]:
-    """Return the projects that use an image, by what it is called on their hosts.
-
-    Parameters
-    ----------
-    home : Path
-        The user's data folder.
-    """
-    found: dict[str, set[str]] = {}
-    for file in (home / "images").glob("*.json"):
-        with contextlib.suppress(OSError, ValueError, AttributeError, KeyError, TypeError):
-            notes = json.loads(file.read_text())
-            for noted in notes.get("hosts", {}).values():
-                found.setdefault(noted["tag"], set()).add(str(notes["project"]))
-    return found

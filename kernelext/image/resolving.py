@@ -116,6 +116,11 @@ def read_lock(lock: str, target: Target) -> tuple[Pin, ...]:
     return tuple(_pin(package, target) for package in tomllib.loads(lock).get("packages", ()))
 
 
+def count_packages(lock: str) -> int:
+    """Return how many packages a lock of `resolve` has."""
+    return len(tomllib.loads(lock).get("packages", ()))
+
+
 def run_uv(
     words: Sequence[str],
     folder: Path,

@@ -75,6 +75,11 @@ class Wanted:
         """The SHA-256 of what is wanted, in hexadecimal."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
+    @property
+    def count(self) -> int:
+        """How many packages are asked for, before what they need."""
+        return len(self.requirements) + len(self.local) + len(self.apt)
+
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Wanted:
         """Read the JSON form."""

@@ -8,6 +8,7 @@ from kernelext.bundle import Survey, survey_project
 from kernelext.cell import CellNames
 from kernelext.errors import KernelExtError
 from kernelext.hosts.config import HostConfig
+from kernelext.image import Environment
 from kernelext.runs import RunPlan, refuse_size, size_text
 from kernelext.verbs.celloptions import CellOptions
 from kernelext.verbs.context import Context
@@ -133,4 +134,18 @@ def _address(host: HostConfig) -> str:
 def _image(plan: RunPlan, host: HostConfig) -> str:
     if host.is_local:
         return plan.image_on(host) or "none: a process"
-    return plan.image_on(host) or host.daemon_image
+    environment = plan.environment_on(host)
+    if environment is None:
+        return plan.image_on(host) or host.daemon_image
+    return _built_image(environment, host)
+
+
+def _built_image(environment: Environment, host: HostConfig) -> str:
+    """Name the image that is built for the project, or say what it would be built of."""
+    tags = environment.known_tags(host)
+    if tags and environment.is_noted(host):
+        return tags[0]
+    chosen, wanted = environment.count_packages(), environment.wanted
+    packages = f"{chosen} packages" if chosen else f"{wanted.count} packages and what they need"
+    whence = f"{wanted.source}, {packages}, over {environment.base_name(host)}"
+    return f"{tags[0]}, built first if absent: {whence}" if tags else f"built first: {whence}"

@@ -6,11 +6,11 @@ import argparse
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from kernelext.errors import HostError, ImageBuildError, KernelExtError
+from kernelext.errors import HostError, ImageBuildError, ImageNotFound, KernelExtError
 from kernelext.history import data_dir
 from kernelext.hosts.config import HostConfig
 from kernelext.image import (
@@ -32,6 +32,7 @@ from kernelext.verbs.environments import (
     note_imports,
     projects_by_tag,
 )
+from kernelext.verbs.neighbours import neighbours
 from kernelext.verbs.progress import ProgressLine
 from kernelext.verbs.size import size_text
 from kernelext.verbs.table import text_table
@@ -99,8 +100,7 @@ def _build(context: Context, options: argparse.Namespace) -> str:
     if options.upgrade:
         environment.forget_versions()
     for host in _named_hosts(context, options.on):
-        with _reached(context, host) as link:
-            others = context.links.others(link)
+        with _reached(context, host) as link, neighbours(context, link) as others:
             lines.append(_build_on(environment, link, others, packs=bool(options.recipe)))
     return "\n".join(lines)
 
@@ -119,12 +119,19 @@ def _own_environment(context: Context) -> tuple[Environment, list[str]]:
 
 
 def _build_on(
-    environment: Environment, link: HostLink, others: list[HostLink], *, packs: bool
+    environment: Environment, link: HostLink, others: Iterable[HostLink], *, packs: bool
 ) -> str:
     begun_s = time.monotonic()
     packed = ""
     with ProgressLine(link.host.name) as line:
-        recipe = environment.build(link, line.show, lambda: None, others)
+        try:
+            recipe = environment.build(link, line.show, lambda: None, others)
+        except ImageNotFound:
+            tag = environment.find(link)
+            if not tag:
+                raise
+            base = environment.base_name(link.host)
+            return f"{link.host.name} has {tag} and no {base}, over which to build it anew"
         took_s = time.monotonic() - begun_s
         if packs:  # it is likely to be sent on
             size_bytes = packed_bytes(link, recipe.tag, line.show, lambda: None)
@@ -206,7 +213,8 @@ def _own_image(context: Context, link: HostLink, line: ProgressLine) -> str:
     environment = environment_of(context)
     if environment is None:
         raise ImageBuildError("this project has no image: name one, or `image build` first")
-    return environment.ready(link, line.show, lambda: None, context.links.others(link))
+    with neighbours(context, link) as others:
+        return environment.ready(link, line.show, lambda: None, others)
 
 
 def _load(context: Context, options: argparse.Namespace) -> str:
