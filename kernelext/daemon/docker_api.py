@@ -103,9 +103,9 @@ class DockerAPI:
                 yield data
 
     def upload(
-        self, path: str, size_bytes: int, data: Iterator[bytes], **query: Any
+        self, path: str, size_bytes: int | None, data: Iterator[bytes], **query: Any
     ) -> Iterator[dict[str, Any]]:
-        """Send a tar, and yield what the engine says of it.
+        """Send a tar, whose size need not be known, and yield what the engine says of it.
 
         Raises
         ------
@@ -114,7 +114,9 @@ class DockerAPI:
         EngineError
             It does not answer.
         """
-        headers = {"Content-Type": "application/x-tar", "Content-Length": str(size_bytes)}
+        headers = {"Content-Type": "application/x-tar"}
+        if size_bytes is not None:
+            headers["Content-Length"] = str(size_bytes)
         with self._request("POST", path, data, query, None, headers) as response:
             for line in _texts(response):
                 yield json.loads(line)

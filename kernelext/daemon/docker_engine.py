@@ -32,6 +32,7 @@ LABEL = "kernelext.container"
 STATE_LABEL = "kernelext.state"
 OWNER_LABEL = "kernelext.owner"
 RETRY_S = 1.0
+CONTAINERD_STORE = "io.containerd.snapshotter"
 FOREIGN_WORDS = "exec format error"
 
 
@@ -198,7 +199,16 @@ class DockerEngine:
         self, recipe: Recipe, folder: Path, fetch: Callable[[Package, Path], None], say: Say
     ) -> str:
         """Build an image, unless it is there; its digest."""
-        return self._images().build(recipe, folder, fetch, say)
+        takes_parts = not self._stores_in_containerd()
+        return self._images().build(recipe, folder, fetch, say, takes_parts=takes_parts)
+
+    def _stores_in_containerd(self) -> bool:
+        """Whether images lie where only whole ones are taken in ("containerd image store").
+
+        Found out as the documentation of Docker Engine says.
+        """
+        status = self._api.call("GET", "/info").get("DriverStatus") or []
+        return any(CONTAINERD_STORE in str(value) for pair in status for value in pair)
 
     def list_images(self) -> list[dict[str, Any]]:
         """List the projects' images."""

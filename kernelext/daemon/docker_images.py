@@ -8,25 +8,57 @@ configuration and every layer depend on the recipe alone, and so does the image'
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
+import logging
 import os
 import re
-import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kernelext.daemon.debs import install_debs
 from kernelext.daemon.docker_api import DockerAPI, DockerError
+from kernelext.daemon.docker_archive import (
+    image_config,
+    image_digest,
+    partial_archive,
+    whole_archive,
+)
 from kernelext.daemon.engine import Say
-from kernelext.daemon.layers import BLOCK_BYTES, DebLayer, Layer, LayerTar, deb_layers_of, layers_of
+from kernelext.daemon.layers import DebLayer, Layer, LayerTar, deb_layers_of, layers_of
 from kernelext.errors import DiskFull, EngineError, ImageNotFound
 from kernelext.recipe import NAMESPACE, Package, Recipe
 
-CREATED = "1980-01-01T00:00:00Z"
+log = logging.getLogger(__name__)
+
 KEPT_BYTES = 256 * 1024**2  # a smaller layer may be stacked otherwise in the next image
 FULL_WORDS = "no space left on device"
+
+
+class LoadRefused(EngineError):
+    """The engine does not take an image in."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a build has to do, and with what.
+
+    Attributes
+    ----------
+    recipe : Recipe
+    base : mapping
+        As the engine inspects it.
+    folder : Path
+    fetch, say : callable
+        See `Engine.build_image`.
+    """
+
+    recipe: Recipe
+    base: Mapping[str, Any]
+    folder: Path
+    fetch: Callable[[Package, Path], None]
+    say: Say
 
 
 class DockerImages:
@@ -57,36 +89,79 @@ class DockerImages:
         self._configure_root = configure_root
 
     def build(
-        self, recipe: Recipe, folder: Path, fetch: Callable[[Package, Path], None], say: Say
+        self,
+        recipe: Recipe,
+        folder: Path,
+        fetch: Callable[[Package, Path], None],
+        say: Say,
+        *,
+        takes_parts: bool,
     ) -> str:
-        """Build an image, unless it is there; see `Engine.build_image`."""
+        """Build an image, unless it is there; see `Engine.build_image`.
+
+        Parameters
+        ----------
+        takes_parts : bool
+            Whether the engine is likely to take in an image without the layers that it has.
+        """
         base = self._base(recipe)
         layers: list[DebLayer | Layer] = [*deb_layers_of(recipe), *layers_of(recipe)]
+        work = Work(recipe, base, folder, fetch, say)
+        if takes_parts:
+            try:
+                return self._build(work, layers, self._absent(base, layers))
+            except LoadRefused as exc:
+                log.info("image.refused in parts, sent as a whole: %s", exc)
+        with contextlib.suppress(ImageNotFound):  # which is much to send again
+            return self._require(recipe.tag)
+        return self._build(work, layers, None)
+
+    def _build(
+        self,
+        work: Work,
+        layers: Sequence[DebLayer | Layer],
+        absent: Sequence[DebLayer | Layer] | None,
+    ) -> str:
+        """Build an image and send the layers that the engine lacks; None: it takes only all."""
+        recipe, base = work.recipe, work.base
+        sent = layers if absent is None else absent
+        for layer in sent:
+            if isinstance(layer, DebLayer):
+                self._install(layer, work.folder, work.fetch, work.say)
+        wheels = [layer for layer in sent if isinstance(layer, Layer)]
+        self._make_pieces(recipe, wheels, work.folder, work.fetch, work.say)
+        made = {layer.name: LayerTar(layer, self._pieces) for layer in sent}
+        known = self._known()
+        known.update({name: tar.diff_id() for name, tar in made.items()})
+        self._remember(known)
+        work.say({"loading": sum(tar.size_bytes for tar in made.values())})
+        tars = {known[name]: tar for name, tar in made.items()}
+        diff_ids = [*base["RootFS"]["Layers"], *(known[layer.name] for layer in layers)]
+        config = image_config(base, diff_ids)
+        if absent is None:
+            below = self._api.download(f"/images/{recipe.base_digest}/get")
+            self.load(None, whole_archive(recipe.tag, config, below, tars))
+            return self._require(recipe.tag)
+        self.load(*partial_archive(recipe.tag, config, diff_ids, tars))
+        for layer in absent:
+            if made[layer.name].size_bytes > KEPT_BYTES:  # the engine has it now
+                for piece in layer.pieces:
+                    (self._pieces / piece).unlink(missing_ok=True)
+        return image_digest(config)
+
+    def _absent(
+        self, base: Mapping[str, Any], layers: Sequence[DebLayer | Layer]
+    ) -> list[DebLayer | Layer]:
+        """Return the layers that the engine does not have stacked like this."""
         known = self._known()
         stacked = self._stacked()
         below = tuple(base["RootFS"]["Layers"])
-        absent: list[DebLayer | Layer] = []
+        absent = []
         for layer in layers:
             below = (*below, known.get(layer.name, ""))
             if below not in stacked:
                 absent.append(layer)
-        for layer in absent:
-            if isinstance(layer, DebLayer):
-                self._install(layer, folder, fetch, say)
-        wheels = [layer for layer in absent if isinstance(layer, Layer)]
-        self._make_pieces(recipe, wheels, folder, fetch, say)
-        tars = {layer.name: LayerTar(layer, self._pieces) for layer in absent}
-        known.update({name: tar.diff_id() for name, tar in tars.items()})
-        self._remember(known)
-        say({"loading": sum(tar.size_bytes for tar in tars.values())})
-        diff_ids = [*base["RootFS"]["Layers"], *(known[layer.name] for layer in layers)]
-        config = _config(base, diff_ids)
-        self._load(recipe.tag, config, diff_ids, {known[name]: tar for name, tar in tars.items()})
-        for layer in absent:
-            if tars[layer.name].size_bytes > KEPT_BYTES:  # the engine has it now
-                for piece in layer.pieces:
-                    (self._pieces / piece).unlink(missing_ok=True)
-        return f"sha256:{hashlib.sha256(config).hexdigest()}"
+        return absent
 
     def _base(self, recipe: Recipe) -> dict[str, Any]:
         try:
@@ -136,13 +211,16 @@ class DockerImages:
         self._require(image)
         return self._api.download(f"/images/{image}/get")
 
-    def load(self, size_bytes: int, data: Iterator[bytes]) -> list[str]:
+    def load(self, size_bytes: int | None, data: Iterator[bytes]) -> list[str]:
         """Take images in from a tar; what they are called."""
         said = []
-        for line in self._api.upload("/images/load", size_bytes, data, quiet=1):
-            if "error" in line:
-                _raise(f"the engine does not load the image: {line['error']}")
-            said += re.findall(r"Loaded image(?: ID)?: (\S+)", str(line.get("stream", "")))
+        try:
+            for line in self._api.upload("/images/load", size_bytes, data, quiet=1):
+                if "error" in line:
+                    raise LoadRefused(str(line["error"]))
+                said += re.findall(r"Loaded image(?: ID)?: (\S+)", str(line.get("stream", "")))
+        except (DockerError, LoadRefused) as exc:
+            _raise(f"the engine does not load the image: {exc}", LoadRefused)
         return said
 
     def holders(self, image: str) -> list[str]:
@@ -186,7 +264,7 @@ class DockerImages:
         self._pieces.mkdir(mode=0o700, exist_ok=True)
         if self._has(layer.name):
             return
-        (folder / "debs").mkdir()
+        (folder / "debs").mkdir(exist_ok=True)
         for deb in layer.debs:
             fetch(deb, folder / "debs" / deb.file_name)
         config = self._configure_root(layer.base_digest, folder / "debs")
@@ -212,9 +290,9 @@ class DockerImages:
         if not absent:
             return
         made_in = folder / "pieces"
-        made_in.mkdir()
+        made_in.mkdir(exist_ok=True)
         made_in.chmod(0o777)  # the container's user is nobody here; its parent lists for nobody
-        (folder / "wheels").mkdir()
+        (folder / "wheels").mkdir(exist_ok=True)
         jobs = []
         for name, wheel in absent.items():
             fetch(wheel, folder / "wheels" / wheel.file_name)
@@ -254,60 +332,11 @@ class DockerImages:
         if code or made < count:
             _raise(problem or f"the build container ended with {code}")
 
-    # loading
 
-    def _load(
-        self, tag: str, config: bytes, diff_ids: Sequence[str], tars: Mapping[str, LayerTar]
-    ) -> None:
-        parts: list[tuple[str, int, Iterator[bytes]]] = []
-        names = [f"{diff_id.partition(':')[2]}.tar" for diff_id in diff_ids]
-        config_name = f"{hashlib.sha256(config).hexdigest()}.json"
-        manifest = json.dumps([{"Config": config_name, "RepoTags": [tag], "Layers": names}])
-        for name, data in ((config_name, config), ("manifest.json", manifest.encode())):
-            parts.append((name, len(data), iter([data])))
-        # The engine takes the bytes of a layer only where it has no such stack.
-        for diff_id, tar in tars.items():
-            parts.append((f"{diff_id.partition(':')[2]}.tar", tar.size_bytes, tar.read()))
-        self.load(*_tar(parts))
-
-
-def _raise(problem: str) -> None:
+def _raise(problem: str, kind: type[EngineError] = EngineError) -> None:
     if FULL_WORDS in problem.lower():
         raise DiskFull(f"the image does not fit on the host's disk ({problem})")
-    raise EngineError(problem)
-
-
-def _config(base: Mapping[str, Any], diff_ids: Sequence[str]) -> bytes:
-    """Write an image's configuration: the base's, with more layers."""
-    own = len(diff_ids) - len(base["RootFS"]["Layers"])
-    history = [{"created": CREATED, "created_by": "base"}] * (len(diff_ids) - own)
-    history += [{"created": CREATED, "created_by": "kernelext"}] * own
-    config = {
-        "architecture": base["Architecture"],
-        "os": base["Os"],
-        "created": CREATED,
-        "config": {key: value for key, value in (base["Config"] or {}).items() if value},
-        "rootfs": {"type": "layers", "diff_ids": list(diff_ids)},
-        "history": history,
-    }
-    return json.dumps(config, sort_keys=True).encode()
-
-
-def _tar(parts: Sequence[tuple[str, int, Iterator[bytes]]]) -> tuple[int, Iterator[bytes]]:
-    """Return the size of a tar and its bytes, without holding them."""
-    padded = [-(-size // BLOCK_BYTES) * BLOCK_BYTES for _, size, _ in parts]
-    total = sum(BLOCK_BYTES + size for size in padded) + 2 * BLOCK_BYTES
-
-    def read() -> Iterator[bytes]:
-        for (name, size, data), whole in zip(parts, padded, strict=True):
-            member = tarfile.TarInfo(name)
-            member.size = size
-            yield member.tobuf(tarfile.GNU_FORMAT)
-            yield from data
-            yield bytes(whole - size)
-        yield bytes(2 * BLOCK_BYTES)
-
-    return total, read()
+    raise kind(problem)
 
 
 def _json_object(line: str) -> dict[str, Any]:
