@@ -159,11 +159,18 @@ class Imaging:
         target.chmod(0o444)
 
     def _export(self, image: str, say: Say) -> Mapping[str, Any]:
-        chunks = []
-        for data in _cut(_packed(self._engine.export_image(image))):
-            chunks.append(Chunk(hashlib.sha256(data).hexdigest(), len(data)))
-            self._blobs.put(chunks[-1].digest, data)
-            say({"packed": sum(chunk.size_bytes for chunk in chunks)})
+        chunks: list[Chunk] = []
+        new: list[str] = []
+        try:
+            for data in _cut(_packed(self._engine.export_image(image))):
+                chunks.append(Chunk(hashlib.sha256(data).hexdigest(), len(data)))
+                new += self._blobs.missing([chunks[-1].digest])
+                self._blobs.put(chunks[-1].digest, data)
+                say({"packed": sum(chunk.size_bytes for chunk in chunks)})
+        except BaseException:
+            for digest in new:  # a part of an image is of no use, and the disk may be full
+                self._blobs.path(digest).unlink(missing_ok=True)
+            raise
         return {"chunks": to_json(chunks)}
 
     def _load(self, chunks: Sequence[Chunk], say: Say) -> Mapping[str, Any]:

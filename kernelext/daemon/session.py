@@ -80,7 +80,7 @@ class Session:
                 if header.get("op") == "submit" and header.get("follow") and not found["missing"]:
                     self._follow_submitted(header)
         except KernelExtError as exc:
-            answer.update(error=str(exc), kind=type(exc).__name__)
+            answer.update(error=str(exc), kind=_kind(exc))
         except NONSENSE as exc:
             answer.update(error=f"a request that makes no sense: {exc!r}", kind="ProtocolError")
         except OSError as exc:
@@ -170,3 +170,9 @@ class Session:
         self._send(header, data)
         follow.offset += len(data)
         return True
+
+
+def _kind(error: KernelExtError) -> str:
+    """Name an error's class as the client knows it: one of the daemon's own by what it is of."""
+    known = KernelExtError.__module__
+    return next(each.__name__ for each in type(error).__mro__ if each.__module__ == known)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
+import tarfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from kernelext.errors import ImageBuildError
+from kernelext.errors import EngineError, ImageBuildError
 from kernelext.image.jobs import Check, Say, finish
 from kernelext.link import HostLink
 from kernelext.models import CHUNK_BYTES, Chunk
+
+ZSTD = bytes.fromhex("28b52ffd")  # a frame's beginning (RFC 8878)
 
 
 def copy_image(source: HostLink, target: HostLink, image: str, say: Say, check: Check) -> None:
@@ -77,11 +82,12 @@ def load_image(link: HostLink, file: Path, say: Say, check: Check) -> list[str]:
     Raises
     ------
     ImageBuildError
-        The file cannot be read.
+        The file cannot be read, or is no tar.
     EngineError
-        It has no images.
+        It has no images, or is damaged.
     DiskFull
     """
+    _require_tar(file)
     places: dict[str, int] = {}
     chunks = []
     try:
@@ -99,9 +105,31 @@ def load_image(link: HostLink, file: Path, say: Say, check: Check) -> list[str]:
                 source.seek(places[digest])
                 yield digest, source.read(CHUNK_BYTES)
 
-    images = _load(link, chunks, parts, f"of {file.name}", say, check)
+    try:
+        images = _load(link, chunks, parts, f"of {file.name}", say, check)
+    except EngineError as exc:
+        raise EngineError(
+            f"{file.name} is not taken in: {exc}; is it whole, and was it written by `image save`"
+            " or `docker save`?"
+        ) from exc
     link.forget_images()
     return images
+
+
+def _require_tar(file: Path) -> None:
+    """Refuse what is no tar, packed or not, before it travels."""
+    try:
+        with file.open("rb") as source:
+            if source.read(len(ZSTD)) == ZSTD:  # which engines read, and Python does not
+                return
+        with tarfile.open(file, "r|*") as tar:
+            tar.next()
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as exc:
+        raise ImageBuildError(
+            f"{file} is no image ({exc}): `image save` and `docker save` write one"
+        ) from exc
+    except OSError as exc:
+        raise ImageBuildError(f"{file} cannot be read: {exc.strerror or exc}") from exc
 
 
 def _export(link: HostLink, image: str, say: Say, check: Check) -> list[Chunk]:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
 from kernelext.errors import HostError, ImageBuildError, ImageNotFound, KernelExtError
 from kernelext.history import data_dir
-from kernelext.hosts.config import HostConfig
 from kernelext.image import (
     Environment,
     load_image,
@@ -22,8 +20,8 @@ from kernelext.image import (
     tags_built,
     tags_in_use,
 )
+from kernelext.image.jobs import Say
 from kernelext.link import HostLink
-from kernelext.runs.hostnotes import note_host
 from kernelext.verbs.context import Context
 from kernelext.verbs.environments import (
     IMPORTS,
@@ -32,8 +30,8 @@ from kernelext.verbs.environments import (
     note_imports,
     projects_by_tag,
 )
+from kernelext.verbs.imagehosts import named_hosts, on_host, on_hosts
 from kernelext.verbs.neighbours import neighbours
-from kernelext.verbs.progress import ProgressLine
 from kernelext.verbs.size import size_text
 from kernelext.verbs.table import text_table
 
@@ -99,9 +97,12 @@ def _build(context: Context, options: argparse.Namespace) -> str:
         environment, lines = _own_environment(context)
     if options.upgrade:
         environment.forget_versions()
-    for host in _named_hosts(context, options.on):
-        with _reached(context, host) as link, neighbours(context, link) as others:
-            lines.append(_build_on(environment, link, others, packs=bool(options.recipe)))
+
+    def build(link: HostLink, say: Say) -> str:
+        with neighbours(context, link) as others:
+            return _build_on(environment, link, others, say, packs=bool(options.recipe))
+
+    lines.append(on_hosts(context, named_hosts(context, options.on), build))
     return "\n".join(lines)
 
 
@@ -119,23 +120,22 @@ def _own_environment(context: Context) -> tuple[Environment, list[str]]:
 
 
 def _build_on(
-    environment: Environment, link: HostLink, others: Iterable[HostLink], *, packs: bool
+    environment: Environment, link: HostLink, others: Iterable[HostLink], say: Say, *, packs: bool
 ) -> str:
     begun_s = time.monotonic()
+    try:
+        recipe = environment.build(link, say, lambda: None, others)
+    except ImageNotFound:
+        tag = environment.find(link)
+        if not tag:
+            raise
+        base = environment.base_name(link.host)
+        return f"{link.host.name} has {tag} and no {base}, over which to build it anew"
+    took_s = time.monotonic() - begun_s
     packed = ""
-    with ProgressLine(link.host.name) as line:
-        try:
-            recipe = environment.build(link, line.show, lambda: None, others)
-        except ImageNotFound:
-            tag = environment.find(link)
-            if not tag:
-                raise
-            base = environment.base_name(link.host)
-            return f"{link.host.name} has {tag} and no {base}, over which to build it anew"
-        took_s = time.monotonic() - begun_s
-        if packs:  # it is likely to be sent on
-            size_bytes = packed_bytes(link, recipe.tag, line.show, lambda: None)
-            packed = f"; {size_text(size_bytes)} compressed, base and all"
+    if packs:  # it is likely to be sent on
+        size_bytes = packed_bytes(link, recipe.tag, say, lambda: None)
+        packed = f"; {size_text(size_bytes)} compressed, base and all"
     facts = link.image(recipe.tag)
     wheels = size_text(sum(wheel.size_bytes for wheel in recipe.wheels))
     debs = f", {len(recipe.debs)} Debian packages" if recipe.debs else ""
@@ -172,9 +172,11 @@ def _remove(context: Context, options: argparse.Namespace) -> str:
     home = data_dir(context.environ)
     unused = tags_built(home) - tags_in_use(home).keys()
     problems: list[str] = []
+    met: set[str] = set()
 
     def remove(link: HostLink) -> list[str]:
         there = {str(each["tag"]) for each in link.images()}
+        met.update(there)
         removed = []
         for tag in sorted(there & (unused if options.unused else set(options.images))):
             try:
@@ -187,63 +189,53 @@ def _remove(context: Context, options: argparse.Namespace) -> str:
 
     lines, silent = _on_each(context, options.on, remove)
     problems += silent
+    absent = sorted(set(options.images) - met)
+    if absent:
+        problems.append(f"no host that was asked has {', '.join(absent)}, as `image ls` names it")
     if problems:
         raise HostError("\n".join([*lines, *problems]))
     return "\n".join(lines) or "nothing to remove"
 
 
 def _save(context: Context, options: argparse.Namespace) -> str:
-    (host,) = _named_hosts(context, options.on)[:1]
+    (host,) = named_hosts(context, options.on)[:1]
     target = Path(options.file).expanduser()
+    if target.is_dir():
+        raise ImageBuildError(f"{target} is a folder: name a file, such as {target}/image.tar.gz")
     partial = target.with_name(f"{target.name}.{os.getpid()}.new")
+
+    def save(link: HostLink, say: Say) -> str:
+        with partial.open("wb") as out:
+            image = options.image or _own_image(context, link, say)
+            size_bytes = save_image(link, image, out, say, lambda: None)
+        return f"{target} has {image}, {size_text(size_bytes)}"
+
     try:
-        with context.links.separate(host) as link, ProgressLine(host.name) as line:
-            image = options.image or _own_image(context, link, line)
-            with partial.open("wb") as out:
-                size_bytes = save_image(link, image, out, line.show, lambda: None)
+        said = on_host(context, host, save)
         partial.replace(target)
     except OSError as exc:
         raise ImageBuildError(f"{target} cannot be written: {exc.strerror}") from exc
     finally:
         partial.unlink(missing_ok=True)
-    return f"{target} has {image}, {size_text(size_bytes)}"
+    return said
 
 
-def _own_image(context: Context, link: HostLink, line: ProgressLine) -> str:
+def _own_image(context: Context, link: HostLink, say: Say) -> str:
     environment = environment_of(context)
     if environment is None:
         raise ImageBuildError("this project has no image: name one, or `image build` first")
     with neighbours(context, link) as others:
-        return environment.ready(link, line.show, lambda: None, others)
+        return environment.ready(link, say, lambda: None, others)
 
 
 def _load(context: Context, options: argparse.Namespace) -> str:
-    lines = []
-    for host in _named_hosts(context, options.on):
-        with _reached(context, host) as link, ProgressLine(host.name) as line:
-            file = Path(options.file).expanduser()
-            images = load_image(link, file, line.show, lambda: None)
-            lines.append(f"{host.name} has {', '.join(images)}")
-    return "\n".join(lines)
+    file = Path(options.file).expanduser()
 
+    def load(link: HostLink, say: Say) -> str:
+        images = load_image(link, file, say, lambda: None)
+        return f"{link.host.name} has {', '.join(images)}"
 
-def _named_hosts(context: Context, names: str | None) -> list[HostConfig]:
-    """Return the hosts that an option names; `local` has no images."""
-    hosts = [context.host(name) for name in (names or context.settings.default_host).split(",")]
-    if any(host.is_local for host in hosts):
-        raise ImageBuildError(
-            "`local` runs cells with this machine's own Python and needs no image; name a host"
-            " with --on"
-        )
-    return hosts
-
-
-@contextlib.contextmanager
-def _reached(context: Context, host: HostConfig) -> Iterator[HostLink]:
-    """Connect a host that is going to have an image: it is known from then on."""
-    with context.links.separate(host) as link:
-        note_host(context.history, link, link.refresh())
-        yield link
+    return on_hosts(context, named_hosts(context, options.on), load)
 
 
 def _on_each(

@@ -435,7 +435,7 @@ def test_image_is_saved_and_loaded_elsewhere(
     assert image_ids(hosts[2]) == image_ids(hosts[0])
     (tmp_path / "no.tar").write_bytes(b"no tar at all")
     shown = fail(lab_notebook, f"%remote image load {tmp_path / 'no.tar'} --on host02")
-    assert isinstance(shown.error, EngineError)
+    assert "no.tar is no image" in sentence(shown)
     shown = fail(lab_notebook, f"%remote image load {tmp_path / 'absent'} --on host02")
     assert "absent cannot be read" in sentence(shown)
     shown = fail(lab_notebook, f"%remote image save {tmp_path / 'x'} absent:1 --on host02")
