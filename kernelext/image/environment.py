@@ -18,6 +18,7 @@ from kernelext.image.jobs import Check, Say, finish
 from kernelext.image.locals import fingerprint
 from kernelext.image.notes import Notes
 from kernelext.image.resolving import Pin, count_packages, read_lock
+from kernelext.image.satisfying import satisfies
 from kernelext.image.target import Target
 from kernelext.image.wanted import Wanted, project_key
 from kernelext.image.wheelhouse import Wheelhouse
@@ -117,6 +118,20 @@ class Environment:
                 self._note(link.host, tag)
                 return tag
         return ""
+
+    def adopt(self, link: HostLink, tag: str) -> bool:
+        """Have cells use an image that came to a host otherwise than by a build of ours.
+
+        Returns
+        -------
+        bool
+            Whether it has what the project asks for.
+        """
+        is_known = tag in self.known_tags(link.host)
+        if not is_known and not satisfies(link.image(tag, pulls=False), self.wanted):
+            return False
+        self._note(link.host, tag)
+        return True
 
     def build(
         self, link: HostLink, say: Say, check: Check, others: Iterable[HostLink] = ()

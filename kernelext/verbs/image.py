@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ from kernelext.image import (
 )
 from kernelext.image.jobs import Say
 from kernelext.link import HostLink
+from kernelext.recipe import NAMESPACE, PROJECTS
 from kernelext.verbs.context import Context
 from kernelext.verbs.environments import (
     IMPORTS,
@@ -233,9 +235,21 @@ def _load(context: Context, options: argparse.Namespace) -> str:
 
     def load(link: HostLink, say: Say) -> str:
         images = load_image(link, file, say, lambda: None)
-        return f"{link.host.name} has {', '.join(images)}"
+        return f"{link.host.name} has {', '.join(images)}{_use(context, link, images)}"
 
     return on_hosts(context, named_hosts(context, options.on), load)
+
+
+def _use(context: Context, link: HostLink, images: Sequence[str]) -> str:
+    """Have the project's cells use an image if it is one for them; say how it is used."""
+    environment = None
+    with contextlib.suppress(ImageBuildError):  # which the project's next cell says
+        environment = environment_of(context)
+    for image in images:
+        is_ours = image.startswith(f"{NAMESPACE}/{PROJECTS}:")
+        if environment is not None and is_ours and environment.adopt(link, image):
+            return ": this project's cells run in it there"
+    return f": `--image {images[0]}` runs a cell in it" if images else ""
 
 
 def _on_each(

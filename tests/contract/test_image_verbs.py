@@ -73,6 +73,34 @@ def test_loaded_image_is_used_without_its_base(
     assert image_ids(hosts[1]) == image_ids(hosts[0])
 
 
+def test_image_of_another_machine_is_used_if_it_has_what_is_asked_for(
+    project: Path,
+    hosts: list[Host],
+    index: Index,
+    base: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_wheel(index.folder, "one")
+    write_project(project, "one", base=base)
+    file = tmp_path / "own.tar.gz"
+    with Notebook() as notebook:
+        notebook.check("%remote image build --on host01")
+        notebook.check(f"%remote image save {file} --on host01")
+    hosts[0].exec("docker", "rmi", base)
+    monkeypatch.setenv("KERNELEXT_DATA", str(tmp_path / "other"))  # which knows no image
+    with Notebook() as notebook:
+        write_project(project, "one>1", base=base)
+        said = notebook.check(f"%remote image load {file} --on host02").stdout
+        assert f"`--image {tags(hosts[1])[0]}` runs a cell in it" in said
+        assert isinstance(fail(notebook, CELL.format("host02")).error, ImageNotFound)
+        write_project(project, "one>=1", base=base)
+        said = notebook.check(f"%remote image load {file} --on host02").stdout
+        assert "this project's cells run in it there" in said
+        notebook.check(CELL.format("host02"))
+        assert notebook.names["said"] == "1.0"
+
+
 def test_image_that_was_sent_is_used_without_its_base(
     project: Path, hosts: list[Host], index: Index, base: str
 ) -> None:
