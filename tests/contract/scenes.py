@@ -61,12 +61,12 @@ def as_it_is(_: Scene) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def small_host_disk(scene: Scene) -> Iterator[None]:
-    """Give the daemon a disk of 6 MB."""
+def small_host_disk(scene: Scene, size_mb: int = 6) -> Iterator[None]:
+    """Give the daemon a small disk."""
     host = scene.host
     remove_daemons(host)
     host.exec("mkdir", "-p", STATE_DIR)
-    host.exec("mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", STATE_DIR)
+    host.exec("mount", "-t", "tmpfs", "-o", f"size={size_mb}m", "tmpfs", STATE_DIR)
     try:
         yield
         check_nothing_left(host)

@@ -88,7 +88,7 @@ def test_disk_of_the_host_is_full(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     file = tmp_path / "own.tar.gz"
-    with small_host_disk(Scene(tmp_path, monkeypatch, lab)):
+    with small_host_disk(Scene(tmp_path, monkeypatch, lab), 20):  # some chunks fit
         shown = fail(lab_notebook, f"%remote image save {file} {PLAIN_TAG} --on host01")
         assert isinstance(shown.error, DiskFull)
         assert "host01: its disk is full" in sentence(shown)
