@@ -11,7 +11,7 @@ from typing import Any
 from kernelext.magics.binding import bind_folds, bind_remote, say_files
 from kernelext.magics.foldgrid import FoldGrid
 from kernelext.magics.interrupts import run_interruptible
-from kernelext.magics.replay import Replay
+from kernelext.magics.replay import Replay, StatusLine
 from kernelext.models import RunState
 from kernelext.runs import FoldResult, Run, fold_error
 from kernelext.verbs.celloptions import CellOptions, cell_parser, parse_cell_options
@@ -32,7 +32,9 @@ class CellMagics:
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
-        self._context = Context(Path.cwd(), namespace=shell.user_ns)
+        self._context = Context(
+            Path.cwd(), namespace=shell.user_ns, status_line=lambda: StatusLine().show
+        )
         self._said: set[str] = set()
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from kernelext.hosts import find_host, find_project, load_settings
 from kernelext.hosts.config import HostConfig, Settings
 from kernelext.link import LinkPool
 from kernelext.link.local import local_state_dir
+from kernelext.verbs.progress import console_line
 
 
 class Context:
@@ -26,6 +27,8 @@ class Context:
     environ : mapping, optional
     namespace : dict, optional
         Of a notebook, for what a verb is asked to bind there.
+    status_line : callable, optional
+        Gives what shows a line in place of its last one, on the console as a rule.
     """
 
     def __init__(
@@ -33,8 +36,10 @@ class Context:
         folder: Path,
         environ: Mapping[str, str] | None = None,
         namespace: dict[str, Any] | None = None,
+        status_line: Callable[[], Callable[[str], None]] = console_line,
     ) -> None:
         self.namespace = namespace
+        self.status_line = status_line
         self.stat_cache = StatCache()
         self.look_again(folder, os.environ if environ is None else environ)
 

@@ -164,7 +164,7 @@ def _list(context: Context, options: argparse.Namespace) -> str:
         ]
 
     found, problems = _on_each(context, options.on, rows)
-    lines = [text_table(["host", "image", "digest", "size", "projects"], found)] if found else []
+    lines = [text_table(["HOST", "IMAGE", "DIGEST", "SIZE", "PROJECTS"], found)] if found else []
     return "\n".join([*(lines or ["no images"]), *problems])
 
 

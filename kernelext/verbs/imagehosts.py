@@ -74,7 +74,8 @@ def on_host(context: Context, host: HostConfig, step: Step) -> str:
     KernelExtError
         What the step raises.
     """
-    with context.links.separate(host) as link, ProgressLine(host.name) as line:
+    progress = ProgressLine(host.name, context.status_line())
+    with context.links.separate(host) as link, progress as line:
         note_host(context.history, link, link.refresh())
         reach = Reach(link, line.show, lambda: None, context.settings.lost_after_s)
         try:

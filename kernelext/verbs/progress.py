@@ -5,23 +5,38 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 REDRAW_S = 0.1
 CLEAR = "\r\x1b[K"  # ECMA-48: to the line's beginning, and erase it
 
 
+def console_line() -> Callable[[str], None]:
+    """Return what shows a line on standard error over its last one, where that is a terminal."""
+
+    def show(text: str) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write(f"{CLEAR}{text}")
+            sys.stderr.flush()
+
+    return show
+
+
 class ProgressLine:
-    """Steps on standard error, one over the other.
+    """Steps, one over the other.
 
     Parameters
     ----------
     host : str
         What the line begins with.
+    show : callable
+        Shows a line in place of the last one.
     """
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, show: Callable[[str], None]) -> None:
         self._host = host
+        self._show = show
         self._newest = ""
         self._drawn = ""
         self._drawn_s = -REDRAW_S
@@ -53,8 +68,7 @@ class ProgressLine:
     def _draw(self) -> None:
         if self._newest != self._drawn:
             self._drawn, self._drawn_s = self._newest, time.monotonic()
-            sys.stderr.write(f"{CLEAR}{self._host}: {self._newest}")
-            sys.stderr.flush()
+            self._show(f"{self._host}: {self._newest}")
 
     def __exit__(
         self,
@@ -68,5 +82,4 @@ class ProgressLine:
                 self._later.cancel()
                 self._later = None
             if self._drawn:
-                sys.stderr.write(CLEAR)
-                sys.stderr.flush()
+                self._show("")

@@ -59,7 +59,10 @@ def test_loaded_image_is_used_without_its_base(
     write_project(project, "one", base=base)
     file = tmp_path / "own.tar.gz"
     with Notebook() as notebook:
-        notebook.check("%remote image build --on host01")
+        shown = notebook.check("%remote image build --on host01")
+        steps = [table for each in shown.displays if (table := each["data"].get("text/plain"))]
+        assert all(step.startswith("host01: ") for step in steps)
+        assert (bool(steps), shown.tables[-1:], shown.stderr) == (True, [""], "")
         notebook.check(f"%remote image save {file} --on host01")
         notebook.check(f"%remote image load {file} --on host02")
     requests.clear()

@@ -8,46 +8,59 @@ import threading
 
 import pytest
 
-from kernelext.verbs.progress import CLEAR, ProgressLine
+from kernelext.verbs.progress import CLEAR, ProgressLine, console_line
 
 SHOWN_S = 5.0
 
 
-class Screen(io.StringIO):
-    """A standard error that says when a text is shown."""
+class Screen:
+    """Keeps what is shown, and says when a text is."""
 
     def __init__(self, awaited: str) -> None:
-        super().__init__()
+        self.shown: list[str] = []
         self.is_shown = threading.Event()
         self._awaited = awaited
 
-    def write(self, text: str) -> int:
-        """Write, and look at it."""
+    def show(self, text: str) -> None:
+        """Show a line."""
+        self.shown.append(text)
         if self._awaited in text:
             self.is_shown.set()
-        return super().write(text)
 
 
-def test_newest_step_of_a_burst_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_newest_step_of_a_burst_is_shown() -> None:
     screen = Screen("step 99")
-    monkeypatch.setattr(sys, "stderr", screen)
-    with ProgressLine("host01") as line:
+    with ProgressLine("host01", screen.show) as line:
         for number in range(100):
             line.show(f"step {number}")
         assert screen.is_shown.wait(SHOWN_S), "the step that lasts is not shown"
         line.show("step 99")
-    assert screen.getvalue() == f"{CLEAR}host01: step 0{CLEAR}host01: step 99{CLEAR}"
+    assert screen.shown == ["host01: step 0", "host01: step 99", ""]
 
 
-def test_nothing_comes_after_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_comes_after_the_end() -> None:
     screen = Screen("two")
-    monkeypatch.setattr(sys, "stderr", screen)
     before = threading.active_count()
-    with ProgressLine("host01") as line:
+    with ProgressLine("host01", screen.show) as line:
         line.show("one")
         line.show("two")
     for thread in threading.enumerate():
         if isinstance(thread, threading.Timer):
             thread.join()
     assert threading.active_count() == before
-    assert screen.getvalue() == f"{CLEAR}host01: one{CLEAR}"
+    assert screen.shown == ["host01: one", ""]
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "said"), [(True, f"{CLEAR}one{CLEAR}two{CLEAR}"), (False, "")]
+)
+def test_console_shows_lines_on_a_terminal_alone(
+    monkeypatch: pytest.MonkeyPatch, is_terminal: bool, said: str
+) -> None:
+    stream = io.StringIO()
+    stream.isatty = lambda: is_terminal  # type: ignore[method-assign]
+    monkeypatch.setattr(sys, "stderr", stream)
+    show = console_line()
+    for text in ("one", "two", ""):
+        show(text)
+    assert stream.getvalue() == said
