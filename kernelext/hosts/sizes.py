@@ -33,6 +33,21 @@ def parse_size_bytes(text: str) -> int:
     return size
 
 
+def size_text(size_bytes: float) -> str:
+    """Write a size in the units that `parse_size_bytes` reads.
+
+    Examples
+    --------
+    >>> size_text(512), size_text(1_500_000), size_text(2 * 1024**3)
+    ('512 bytes', '1.4 MB', '2.0 GB')
+    """
+    for unit in ("GB", "MB", "kB"):
+        scale = _UNITS_BYTES[unit[0].lower()]
+        if size_bytes >= scale:
+            return f"{size_bytes / scale:.1f} {unit}"
+    return f"{size_bytes:.0f} bytes"
+
+
 def parse_duration_s(text: str) -> float:
     """Read a duration; a bare number counts seconds.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kernelext.errors import ImageBuildError, ImageNotFound
 from kernelext.hosts.config import HostConfig
+from kernelext.hosts.sizes import size_text
 from kernelext.image.choosing import Chooser
 from kernelext.image.debian import DPKG_STATUS, OS_RELEASE, Release, resolve_debs
 from kernelext.image.finding import find_image
@@ -253,7 +254,7 @@ class Environment:
             for package, path in paths.items()
             for number, chunk in enumerate(package.chunks)
         }
-        say(f"sending {sum(places[digest][2] for digest in missing) / 1e6:.1f} MB of packages")
+        say(f"sending {size_text(sum(places[digest][2] for digest in missing))} of packages")
 
         def read() -> Iterator[tuple[str, bytes]]:
             for digest in missing:

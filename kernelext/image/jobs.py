@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kernelext.errors import DaemonError
+from kernelext.hosts.sizes import size_text
 from kernelext.link import HostLink
 from kernelext.link.hostlink import Progress
 
@@ -67,7 +68,7 @@ def _words(told: Mapping[str, Any]) -> str:
     if "made" in told:
         return f"installing {told['made']} ({told['number']} of {told['of']})"
     if "loading" in told:
-        return f"loading {told['loading'] / 1e6:.0f} MB into the engine"
+        return f"loading {size_text(told['loading'])} into the engine"
     if "packed" in told:
-        return f"packing, {told['packed'] / 1e6:.0f} MB"
+        return f"packing, {size_text(told['packed'])}"
     return "waiting for the host"

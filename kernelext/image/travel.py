@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from kernelext.errors import EngineError, ImageBuildError
+from kernelext.hosts.sizes import size_text
 from kernelext.image.jobs import Check, Say, finish
 from kernelext.link import HostLink
 from kernelext.models import CHUNK_BYTES, Chunk
@@ -61,7 +62,7 @@ def save_image(link: HostLink, image: str, out: BinaryIO, say: Say, check: Check
     for data in link.blobs([chunk.digest for chunk in chunks]):
         check()
         size_bytes += out.write(data)
-        say(f"saving {size_bytes / 1e6:.0f} MB")
+        say(f"saving {size_text(size_bytes)}")
     return size_bytes
 
 
@@ -152,7 +153,7 @@ def _load(
     sizes = {chunk.digest: chunk.size_bytes for chunk in chunks}
 
     def send(missing: Sequence[str]) -> None:
-        say(f"sending {sum(sizes[digest] for digest in missing) / 1e6:.0f} MB {whence}")
+        say(f"sending {size_text(sum(sizes[digest] for digest in missing))} {whence}")
         link.put(parts(missing))
 
     result = finish(link, lambda: link.load_image(chunks), send, say, check)

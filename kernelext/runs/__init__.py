@@ -4,7 +4,7 @@ from kernelext.runs.plan import RunPlan, new_run_id
 from kernelext.runs.results import FoldResult, StoredValue, fold_error
 from kernelext.runs.run import Run
 from kernelext.runs.updates import FoldEnded, FoldEvent, FoldState, HostSaid, Tick, Update
-from kernelext.runs.uploads import refuse_size, size_text
+from kernelext.runs.uploads import refuse_size
 
 __all__ = [
     "FoldEnded",
@@ -20,5 +20,4 @@ __all__ = [
     "fold_error",
     "new_run_id",
     "refuse_size",
-    "size_text",
 ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kernelext.errors import EngineError, ImageNotFound, KernelExtError, RunError, remote_cell_error
+from kernelext.hosts.sizes import size_text
 from kernelext.models import AttemptEnd, AttemptId, EndCause, Limits, RunState, ValueRef
 from kernelext.runs.missing import missing_module, module_advice
 from kernelext.runs.plan import RunPlan
@@ -99,8 +100,8 @@ def cancelled_elsewhere(result: FoldResult) -> RunError:
 def _sentence(result: FoldResult, cause: EndCause, limits: Limits) -> str:
     host, end = result.host, result.end
     if cause is EndCause.OUT_OF_MEMORY:
-        held = f": it held {_gigabytes(end.peak_bytes)}" if end.peak_bytes else ""
-        limit = f" of {_gigabytes(limits.memory_bytes)} allowed" if limits.memory_bytes else ""
+        held = f": it held {size_text(end.peak_bytes)}" if end.peak_bytes else ""
+        limit = f" of {size_text(limits.memory_bytes)} allowed" if limits.memory_bytes else ""
         return (
             f"out of memory on {host}{held}{limit};"
             " allow more with --memory, or use a larger host by --on"
@@ -128,7 +129,3 @@ def _death(end: AttemptEnd) -> str:
     if end.signal:  # a real-time signal has no name
         return f"died of signal {end.signal}"
     return f"ended itself with exit code {end.exit_code}"
-
-
-def _gigabytes(size: int | None) -> str:
-    return f"{(size or 0) / 1024**3:.2f} GB"

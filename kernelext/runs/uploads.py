@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kernelext.errors import BundleError
+from kernelext.hosts.sizes import size_text
 
 SHOWN = 6
 
@@ -35,17 +36,3 @@ def refuse_size(values: Mapping[str, int], files: Mapping[str, int], limit_bytes
         " variables with --in, name files that are not needed in .gitignore or .dockerignore,"
         " or raise upload_limit in your kernelext.toml"
     )
-
-
-def size_text(size: float) -> str:
-    """Write a size for people.
-
-    Examples
-    --------
-    >>> size_text(512), size_text(1_500_000), size_text(2 * 1024**3)
-    ('512 bytes', '1.4 MB', '2.0 GB')
-    """
-    for unit, scale in (("GB", 1024**3), ("MB", 1024**2), ("kB", 1024)):
-        if size >= scale:
-            return f"{size / scale:.1f} {unit}"
-    return f"{size:.0f} bytes"

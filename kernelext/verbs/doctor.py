@@ -14,10 +14,10 @@ from pathlib import Path
 from kernelext.errors import KernelExtError
 from kernelext.history import data_dir, history_path, inspect_history
 from kernelext.hosts.inventory import config_path
+from kernelext.hosts.sizes import size_text
 from kernelext.link.checkup import FULL_BYTES, WANTED, Finding, HostCheckup
 from kernelext.verbs.context import Context
 from kernelext.verbs.parsing import ProblemsShown
-from kernelext.verbs.size import size_text
 
 HELP = "check this machine and hosts, and say what to do; nothing is changed"
 

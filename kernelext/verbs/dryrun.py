@@ -8,8 +8,9 @@ from kernelext.bundle import Survey, survey_project
 from kernelext.cell import CellNames
 from kernelext.errors import KernelExtError
 from kernelext.hosts.config import HostConfig
+from kernelext.hosts.sizes import size_text
 from kernelext.image import Environment
-from kernelext.runs import RunPlan, refuse_size, size_text
+from kernelext.runs import RunPlan, refuse_size
 from kernelext.verbs.celloptions import CellOptions
 from kernelext.verbs.context import Context
 from kernelext.verbs.preflight import files_at_home, project_root, refuse_secret_values

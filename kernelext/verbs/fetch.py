@@ -14,6 +14,7 @@ from kernelext.errors import (
     UnknownHost,
 )
 from kernelext.history import AttemptRow, RunRow
+from kernelext.hosts.sizes import size_text
 from kernelext.models import RunState
 from kernelext.runs.filenotes import FileNotes
 from kernelext.runs.homecoming import Homecoming
@@ -24,7 +25,6 @@ from kernelext.runs.settling import settle, settle_unknown
 from kernelext.runs.unfetched import is_unfetched, noted_baseline
 from kernelext.verbs.context import Context
 from kernelext.verbs.load import attempt_dir, load_value, newest_attempts
-from kernelext.verbs.size import size_text
 
 HELP = "bring home the output and the results of a run that its host still has"
 

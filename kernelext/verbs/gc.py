@@ -12,10 +12,10 @@ from pathlib import Path
 from kernelext.errors import HostError, KernelExtError
 from kernelext.history import RunFilter, data_dir, iso_time
 from kernelext.hosts import parse_duration_s
+from kernelext.hosts.sizes import size_text
 from kernelext.image.wheelhouse import Wheelhouse
 from kernelext.runs.journal import VALUES_NAME
 from kernelext.verbs.context import Context
-from kernelext.verbs.size import size_text
 
 HELP = "free disk: old blobs and unfetched results on hosts, old values at home"
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from kernelext.errors import HostError, ImageBuildError, ImageNotFound, KernelExtError
 from kernelext.history import data_dir
+from kernelext.hosts.sizes import size_text
 from kernelext.image import (
     Environment,
     load_image,
@@ -34,7 +35,6 @@ from kernelext.verbs.environments import (
 )
 from kernelext.verbs.imagehosts import named_hosts, on_host, on_hosts
 from kernelext.verbs.neighbours import neighbours
-from kernelext.verbs.size import size_text
 from kernelext.verbs.table import text_table
 
 HELP = "build the project's image on hosts; list, remove, save and load images"
