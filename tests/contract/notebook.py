@@ -90,6 +90,10 @@ class Notebook:
         """The notebook's namespace."""
         return self.shell.user_ns
 
+    def has_displayed(self, text: str) -> bool:
+        """Whether the cell that runs, or was run last, has displayed a text, be it for a moment."""
+        return any(text in str(each["data"]) for each in list(self.shell.display_pub.outputs))
+
     def run(self, source: str) -> Shown:
         """Run a cell and return what it showed; its error is not raised."""
         publisher = self.shell.display_pub

@@ -17,7 +17,6 @@ from ..image.wheels import Index, make_wheel
 from ..lab.host import Host
 from ..lab.images import PLAIN_TAG
 from .conftest import wait_until
-from .interrupts import told
 from .notebook import Notebook
 from .scenes import Scene, small_host_disk
 from .test_failures import fail, sentence
@@ -54,7 +53,7 @@ def test_cable_is_pulled_in_a_build(
     def trouble() -> None:
         wait_until(lambda: is_building(hosts[0]), "the build to begin")
         hosts[0].partition()
-        wait_until(told("unreachable"), "the silence to be told", 40)
+        wait_until(lambda: lab_notebook.has_displayed("unreachable"), "the silence to be told", 40)
         hosts[0].heal()
 
     beside = threading.Thread(target=trouble)
