@@ -3,6 +3,7 @@
 from kernelext.bundle.baseline import Baseline, take_baseline
 from kernelext.bundle.credentials import secret_in
 from kernelext.bundle.git import GitFacts, git_facts
+from kernelext.bundle.ignore import IgnoreRules
 from kernelext.bundle.snapshot import Snapshot, file_chunks, take_snapshot
 from kernelext.bundle.statcache import StatCache
 from kernelext.bundle.survey import Survey, survey_project
@@ -10,6 +11,7 @@ from kernelext.bundle.survey import Survey, survey_project
 __all__ = [
     "Baseline",
     "GitFacts",
+    "IgnoreRules",
     "Snapshot",
     "StatCache",
     "Survey",

@@ -41,6 +41,9 @@ class IgnoreRules:
     Parameters
     ----------
     root : Path
+    kept : str, optional
+        A file that travels whatever the rules say. Then they are Docker's also where there is
+        none of its files, as of a build's context.
 
     Attributes
     ----------
@@ -50,14 +53,18 @@ class IgnoreRules:
         Those that hold in the root. Equal rules are the same object.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, kept: str | None = None) -> None:
         self._root = str(root)
         self.file_name = GIT_NAME
         self.top: Rules
         docker = root / DOCKER_NAME
-        if docker.is_file():
+        text = _read(docker) if docker.is_file() else None
+        if kept is not None:
             self.file_name = DOCKER_NAME
-            self.top = docker_rules(_read(docker))
+            self.top = docker_rules(f"{text or ''}\n!{kept}\n!{DOCKER_NAME}\n")
+        elif text is not None:
+            self.file_name = DOCKER_NAME
+            self.top = docker_rules(text)
         else:
             self.top = git_rules(root)
 

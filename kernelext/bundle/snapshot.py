@@ -120,6 +120,7 @@ def take_snapshot(
     now_ns: int,
     limit_bytes: int,
     at_home: Iterable[Path] = (),
+    rules: IgnoreRules | None = None,
 ) -> Snapshot:
     """Look at every file of the project.
 
@@ -133,6 +134,8 @@ def take_snapshot(
         More than this does not travel.
     at_home : iterable of Path
         Files that stay, whatever the rules say.
+    rules : IgnoreRules, optional
+        Instead of the folder's own; the cache is to know no other of this folder.
 
     Raises
     ------
@@ -144,7 +147,7 @@ def take_snapshot(
         When a file cannot be read, or there are too many to list.
     """
     root = Path(os.path.realpath(root))
-    project, rules = cache.project(str(root)), IgnoreRules(root)
+    project, rules = cache.project(str(root)), rules or IgnoreRules(root)
     own = {path.relative_to(root).as_posix() for path in at_home if root in path.parents}
     found = [each.without(own) for each in project.tree.walk(rules, now_ns)]
     if sum(each.size_bytes for each in found) > limit_bytes:
