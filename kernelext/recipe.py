@@ -1,4 +1,4 @@
-"""What an image is built of: a base, Debian packages and wheels, each by its digest.
+"""What an image is built of: a base, packages, a script or a Dockerfile, each by its digest.
 
 Standard library only.
 """
@@ -75,6 +75,68 @@ class Deb(Package):
 
 
 @dataclass(frozen=True)
+class Files:
+    """A folder's files, with one that a build begins with.
+
+    Attributes
+    ----------
+    manifest : Chunk
+        A JSON list of them (`FileEntry`).
+    start : str
+        The Dockerfile, relative to the folder; or the script, with the folder's name before it.
+    turn : str
+        Another one asks for another build of the same files.
+    """
+
+    manifest: Chunk
+    start: str
+    turn: str = ""
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Files:
+        """Read the JSON form."""
+        known = known_fields(cls, data)
+        return cls(**{**known, "manifest": Chunk.from_json(data["manifest"])})
+
+
+@dataclass(frozen=True)
+class DockerRecipe:
+    """All that a Dockerfile's image depends on, as far as it is known before it is built.
+
+    Attributes
+    ----------
+    context : Files
+        What its steps may copy, the Dockerfile among them.
+    bases : tuple of str
+        The ids on the host of the images that it starts or copies from, in its order.
+    name : str
+        What the image is called.
+    """
+
+    context: Files
+    bases: tuple[str, ...]
+    name: str = PROJECTS
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of all of it, in hexadecimal."""
+        return _digest(self)
+
+    @property
+    def tag(self) -> str:
+        """What the image is called on a host."""
+        return f"{NAMESPACE}/{self.name}:{self.digest[:12]}"
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> DockerRecipe:
+        """Read the JSON form."""
+        known = known_fields(cls, data)
+        known["context"] = Files.from_json(data["context"])
+        known["bases"] = tuple(str(each) for each in data["bases"])
+        return cls(**known)
+
+
+@dataclass(frozen=True)
 class Recipe:
     """All that an image is made of.
 
@@ -90,6 +152,8 @@ class Recipe:
         What the image is called: ``env`` for that of a project.
     debs : tuple of Deb
         What is installed between the two, by name.
+    script : Files or None
+        What is run over the base; such a recipe has no packages.
     """
 
     base: str
@@ -97,12 +161,12 @@ class Recipe:
     wheels: tuple[Wheel, ...] = ()
     name: str = PROJECTS
     debs: tuple[Deb, ...] = ()
+    script: Files | None = None
 
     @property
     def digest(self) -> str:
         """The SHA-256 of all of it, in hexadecimal."""
-        text = json.dumps(to_json(self), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return _digest(self)
 
     @property
     def tag(self) -> str:
@@ -111,7 +175,7 @@ class Recipe:
 
     @property
     def chunks(self) -> tuple[Chunk, ...]:
-        """What a host needs to build it."""
+        """The packages' bytes, which a host needs to build it."""
         packages: tuple[Package, ...] = (*self.debs, *self.wheels)
         return tuple(chunk for each in packages for chunk in each.chunks)
 
@@ -121,4 +185,14 @@ class Recipe:
         known = known_fields(cls, data)
         known["wheels"] = tuple(Wheel.from_json(wheel) for wheel in data["wheels"])
         known["debs"] = tuple(Deb.from_json(deb) for deb in data.get("debs", ()))
+        known["script"] = Files.from_json(data["script"]) if data.get("script") else None
         return cls(**known)
+
+
+def stage_head(tag: str) -> str:
+    """Return what the names of an image's stages begin with, by its own."""
+    return f"{tag}-stage"
+
+
+def _digest(recipe: Recipe | DockerRecipe) -> str:
+    return hashlib.sha256(json.dumps(to_json(recipe), sort_keys=True).encode()).hexdigest()

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kernelext.daemon.changes import write_layer
-from kernelext.daemon.docker_api import DockerAPI, DockerError
+from kernelext.daemon.docker_api import DockerAPI
 from kernelext.daemon.engine import Say
-from kernelext.errors import EngineError
+from kernelext.daemon.layer_container import layer_container
 from kernelext.recipe import EPOCH_S, Deb
 
-SAID_LINES = 20
 CONFIGURED = "Setting up "
 TURNS = 3
 # What is to be configured before others are unpacked (Pre-Depends) fails in the first turn alone.
@@ -75,55 +70,17 @@ def install_debs(
 
     Raises
     ------
-    EngineError
+    EngineError, DiskFull
         One cannot be installed; it has the last that was said.
     """
-    api.call("POST", "/containers/create", config, name=name)
-    try:
-        _run(api, name, debs, say)
-        changes = api.call("GET", f"/containers/{name}/changes") or ()
-        spooled = target.with_suffix(".spool")
-        with io.BufferedReader(_Stream(api.download(f"/containers/{name}/export"))) as export:
-            try:
-                with spooled.open("w+b") as spool:
-                    write_layer(changes, export, target, spool)
-            finally:
-                spooled.unlink(missing_ok=True)
-    finally:
-        with contextlib.suppress(DockerError):
-            api.call("DELETE", f"/containers/{name}", force=1, v=1)
-
-
-def _run(api: DockerAPI, name: str, debs: Sequence[Deb], say: Say) -> None:
-    last: deque[str] = deque(maxlen=SAID_LINES)
     made: set[str] = set()
-    api.call("POST", f"/containers/{name}/start")
-    for line in api.texts("GET", f"/containers/{name}/logs", stdout=1, follow=1):
-        last.append(line)
+
+    def hear(line: str) -> None:
         if line.startswith(CONFIGURED):
             package = line[len(CONFIGURED) :].partition(" ")[0]
             made.add(package)
             say({"made": package, "number": len(made), "of": len(debs)})
-    code = api.call("POST", f"/containers/{name}/wait")["StatusCode"]
-    if code:
-        said = "\n".join(last)
-        raise EngineError(f"the Debian packages cannot be installed (exit {code}):\n{said}")
 
-
-class _Stream(io.RawIOBase):
-    """An iterator of bytes as a file."""
-
-    def __init__(self, data: Iterator[bytes]) -> None:
-        self._data = data
-        self._held = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        if not self._held:
-            self._held = memoryview(next(self._data, b""))
-        size = min(len(buffer), len(self._held))
-        buffer[:size] = self._held[:size]
-        self._held = self._held[size:]
-        return size
+    with layer_container(api, name, config) as container:
+        container.run("the Debian packages cannot be installed", hear)
+        container.write_changes(target)

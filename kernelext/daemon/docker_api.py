@@ -6,12 +6,14 @@ import http.client
 import json
 import socket
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from kernelext.errors import EngineError, KernelExtError
+from kernelext.errors import DiskFull, EngineError, HostError, KernelExtError
 
 TIMEOUT_S = 120.0
+FULL_WORDS = "no space left on device"
 PIECE_BYTES = 1024 * 1024
 
 
@@ -36,6 +38,13 @@ class DockerError(EngineError):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+def engine_problem(problem: str, kind: type[EngineError] = EngineError) -> HostError:
+    """Return the error of what an engine says, which may be that the disk is full."""
+    if FULL_WORDS in problem.lower():
+        return DiskFull(f"the image does not fit on the host's disk ({problem})")
+    return kind(problem)
 
 
 class DockerAPI:
@@ -120,6 +129,21 @@ class DockerAPI:
         with self._request("POST", path, data, query, None, headers) as response:
             for line in _texts(response):
                 yield json.loads(line)
+
+    def put_files(self, container: str, tar: Path) -> None:
+        """Unpack a tar in a container's root folder.
+
+        Raises
+        ------
+        DockerError
+            The engine refused.
+        """
+        headers = {"Content-Type": "application/x-tar", "Content-Length": str(tar.stat().st_size)}
+        url = f"/containers/{container}/archive"
+        with tar.open("rb") as data:
+            answer = self._request("PUT", url, data, {"path": "/"}, None, headers)
+            with answer as response:
+                response.read()
 
     def pull(self, image: str, auth: str = "") -> str:
         """Have the engine pull an image, with a login to its registry; why it cannot."""

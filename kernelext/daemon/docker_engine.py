@@ -13,14 +13,16 @@ from typing import Any
 
 from kernelext.daemon.debs import CAPABILITIES, VARIABLES, install_command
 from kernelext.daemon.docker_api import DockerAPI, DockerError, plain_log
+from kernelext.daemon.docker_build import build_dockerfile
 from kernelext.daemon.docker_files import read_files
 from kernelext.daemon.docker_gpus import device_requests, find_gpus, is_without_runtime
-from kernelext.daemon.docker_images import DockerImages
+from kernelext.daemon.docker_images import Containers, DockerImages
 from kernelext.daemon.engine import PROBE, THREAD_VARIABLES, ContainerPlan, ContainerStatus, Say
 from kernelext.daemon.gpus import NO_RUNTIME, GpuFinding
+from kernelext.daemon.script import script_config
 from kernelext.errors import EngineError, ImageNotFound
 from kernelext.models import HOME_DIR, ImageFacts
-from kernelext.recipe import NAMESPACE, Package, Recipe
+from kernelext.recipe import NAMESPACE, DockerRecipe, Package, Recipe
 
 CELL_UID = 10001
 BUILD_MOUNT = "/kernelext/build"
@@ -97,7 +99,7 @@ class DockerEngine:
 
     def inspect_image(self, image: str, pulls: bool = True, auth: str = "") -> ImageFacts:
         """Look an image up, pull it where it is absent and may be pulled, and probe it once."""
-        digest = self._image_id(image, pulls, auth)
+        digest, _ = self.find_image(image, pulls, auth)
         with self._facts_lock:
             known = self._known_facts()
             if "machine" not in known.get(digest, {}):
@@ -107,9 +109,10 @@ class DockerEngine:
                 partial.replace(self._facts_path)
             return ImageFacts(digest, **known[digest])
 
-    def _image_id(self, image: str, pulls: bool, auth: str) -> str:
+    def find_image(self, image: str, pulls: bool = True, auth: str = "") -> tuple[str, str]:
+        """Look an image up, which need not have Python; its id and architecture."""
         try:
-            return str(self._api.call("GET", f"/images/{image}/json")["Id"])
+            return self._identity(image)
         except DockerError as exc:
             if exc.status != 404:
                 raise
@@ -121,7 +124,11 @@ class DockerEngine:
         if not pulls:
             raise ImageNotFound(f"the image {image} is not on the host")
         self._pull(image, auth)
-        return str(self._api.call("GET", f"/images/{image}/json")["Id"])
+        return self._identity(image)
+
+    def _identity(self, image: str) -> tuple[str, str]:
+        found = self._api.call("GET", f"/images/{image}/json")
+        return str(found["Id"]), str(found.get("Architecture", ""))
 
     def _pull(self, image: str, auth: str) -> None:
         problem = self._api.pull(image, auth)
@@ -210,6 +217,12 @@ class DockerEngine:
         status = self._api.call("GET", "/info").get("DriverStatus") or []
         return any(CONTAINERD_STORE in str(value) for pair in status for value in pair)
 
+    def build_dockerfile(
+        self, recipe: DockerRecipe, context: Path, say: Say, *, is_fresh: bool
+    ) -> str:
+        """Have a Dockerfile built, unless that is done; the image's digest."""
+        return build_dockerfile(self._api, recipe, context, say, is_fresh=is_fresh)
+
     def list_images(self) -> list[dict[str, Any]]:
         """List the projects' images."""
         return self._images().list_all()
@@ -232,7 +245,8 @@ class DockerEngine:
         self._images().remove(image)
 
     def _images(self) -> DockerImages:
-        return DockerImages(self._api, self._state_dir, self._builder, self._installer)
+        containers = Containers(self._builder, self._installer, self._script)
+        return DockerImages(self._api, self._state_dir, containers)
 
     def _builder(self, image: str, folder: Path) -> dict[str, Any]:
         """Configure a container that builds in a folder and reaches nothing else."""
@@ -266,6 +280,15 @@ class DockerEngine:
                 **_hardened(),
                 "CapAdd": list(CAPABILITIES),
             },
+        }
+
+    def _script(self, image: str, name: str, path: str) -> dict[str, Any]:
+        """Configure a container that runs a script of the user's, which may fetch things."""
+        return {
+            "Image": image,
+            **script_config(path),
+            "Labels": self._labels(name, ""),
+            "HostConfig": {**_hardened(), "CapAdd": list(CAPABILITIES)},
         }
 
     def _foreign(self, image: str) -> EngineError:

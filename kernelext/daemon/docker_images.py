@@ -12,28 +12,57 @@ import json
 import logging
 import os
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kernelext.daemon.debs import install_debs
-from kernelext.daemon.docker_api import DockerAPI, DockerError
+from kernelext.daemon.docker_api import DockerAPI, DockerError, engine_problem
 from kernelext.daemon.docker_archive import (
     image_config,
     image_digest,
     partial_archive,
     whole_archive,
 )
-from kernelext.daemon.engine import Say
-from kernelext.daemon.layers import DebLayer, Layer, LayerTar, deb_layers_of, layers_of
-from kernelext.errors import DiskFull, EngineError, ImageNotFound
+from kernelext.daemon.engine import SAID_LINES, SCRIPT_TAR, Say
+from kernelext.daemon.layers import (
+    AnyLayer,
+    DebLayer,
+    Layer,
+    LayerTar,
+    ScriptLayer,
+    deb_layers_of,
+    layers_of,
+    script_layers_of,
+)
+from kernelext.daemon.script import run_script
+from kernelext.errors import EngineError, ImageNotFound
 from kernelext.recipe import NAMESPACE, Package, Recipe
 
 log = logging.getLogger(__name__)
 
 KEPT_BYTES = 256 * 1024**2  # a smaller layer may be stacked otherwise in the next image
-FULL_WORDS = "no space left on device"
+
+
+@dataclass(frozen=True)
+class Containers:
+    """The configurations of the containers that make pieces.
+
+    Attributes
+    ----------
+    builder : callable
+        Of the one that writes what wheels install, of an image and a folder.
+    installer : callable
+        Of the one that installs Debian packages, of an image and a folder; it takes root.
+    script : callable
+        Of the one that runs a script, of an image, its own name and the script's; it takes root.
+    """
+
+    builder: Callable[[str, Path], dict[str, Any]]
+    installer: Callable[[str, Path], dict[str, Any]]
+    script: Callable[[str, str, str], dict[str, Any]]
 
 
 class LoadRefused(EngineError):
@@ -69,24 +98,14 @@ class DockerImages:
     api : DockerAPI
     folder : Path
         For pieces, and which layer has which digest; the same on the host as here.
-    configure : callable
-        Returns the configuration of the container that makes pieces, of an image and a folder.
-    configure_root : callable
-        The same of the one that installs Debian packages, which takes root.
+    containers : Containers
     """
 
-    def __init__(
-        self,
-        api: DockerAPI,
-        folder: Path,
-        configure: Callable[[str, Path], dict[str, Any]],
-        configure_root: Callable[[str, Path], dict[str, Any]],
-    ) -> None:
+    def __init__(self, api: DockerAPI, folder: Path, containers: Containers) -> None:
         self._api = api
         self._pieces = folder / "pieces"
         self._known_path = folder / "layers.json"
-        self._configure = configure
-        self._configure_root = configure_root
+        self._containers = containers
 
     def build(
         self,
@@ -105,7 +124,11 @@ class DockerImages:
             Whether the engine is likely to take in an image without the layers that it has.
         """
         base = self._base(recipe)
-        layers: list[DebLayer | Layer] = [*deb_layers_of(recipe), *layers_of(recipe)]
+        layers: list[AnyLayer] = [
+            *deb_layers_of(recipe),
+            *layers_of(recipe),
+            *script_layers_of(recipe),
+        ]
         work = Work(recipe, base, folder, fetch, say)
         if takes_parts:
             try:
@@ -119,8 +142,8 @@ class DockerImages:
     def _build(
         self,
         work: Work,
-        layers: Sequence[DebLayer | Layer],
-        absent: Sequence[DebLayer | Layer] | None,
+        layers: Sequence[AnyLayer],
+        absent: Sequence[AnyLayer] | None,
     ) -> str:
         """Build an image and send the layers that the engine lacks; None: it takes only all."""
         recipe, base = work.recipe, work.base
@@ -128,6 +151,8 @@ class DockerImages:
         for layer in sent:
             if isinstance(layer, DebLayer):
                 self._install(layer, work.folder, work.fetch, work.say)
+            elif isinstance(layer, ScriptLayer):
+                self._run_script(layer, work.folder, work.say)
         wheels = [layer for layer in sent if isinstance(layer, Layer)]
         self._make_pieces(recipe, wheels, work.folder, work.fetch, work.say)
         made = {layer.name: LayerTar(layer, self._pieces) for layer in sent}
@@ -149,9 +174,7 @@ class DockerImages:
                     (self._pieces / piece).unlink(missing_ok=True)
         return image_digest(config)
 
-    def _absent(
-        self, base: Mapping[str, Any], layers: Sequence[DebLayer | Layer]
-    ) -> list[DebLayer | Layer]:
+    def _absent(self, base: Mapping[str, Any], layers: Sequence[AnyLayer]) -> list[AnyLayer]:
         """Return the layers that the engine does not have stacked like this."""
         known = self._known()
         stacked = self._stacked()
@@ -220,7 +243,8 @@ class DockerImages:
                     raise LoadRefused(str(line["error"]))
                 said += re.findall(r"Loaded image(?: ID)?: (\S+)", str(line.get("stream", "")))
         except (DockerError, LoadRefused) as exc:
-            _raise(f"the engine does not load the image: {exc}", LoadRefused)
+            problem = f"the engine does not load the image: {exc}"
+            raise engine_problem(problem, LoadRefused) from exc
         return said
 
     def holders(self, image: str) -> list[str]:
@@ -267,12 +291,19 @@ class DockerImages:
         (folder / "debs").mkdir(exist_ok=True)
         for deb in layer.debs:
             fetch(deb, folder / "debs" / deb.file_name)
-        config = self._configure_root(layer.base_digest, folder / "debs")
+        config = self._containers.installer(layer.base_digest, folder / "debs")
         partial = folder / layer.name
-        try:
-            install_debs(self._api, folder.name, config, layer.debs, partial, say)
-        except EngineError as exc:
-            _raise(str(exc))
+        install_debs(self._api, folder.name, config, layer.debs, partial, say)
+        partial.replace(self._pieces / layer.name)
+
+    def _run_script(self, layer: ScriptLayer, folder: Path, say: Say) -> None:
+        """Have a container of the base run a script, unless its piece is here."""
+        self._pieces.mkdir(mode=0o700, exist_ok=True)
+        if self._has(layer.name):
+            return
+        config = self._containers.script(layer.base_digest, folder.name, layer.script.start)
+        partial = folder / layer.name
+        run_script(self._api, folder.name, config, folder / SCRIPT_TAR, partial, say)
         partial.replace(self._pieces / layer.name)
 
     def _make_pieces(
@@ -314,9 +345,10 @@ class DockerImages:
         return True
 
     def _run_builder(self, image: str, folder: Path, count: int, say: Say) -> None:
-        name = folder.name
-        self._api.call("POST", "/containers/create", self._configure(image, folder), name=name)
+        name, config = folder.name, self._containers.builder(image, folder)
+        self._api.call("POST", "/containers/create", config, name=name)
         problem, made = "", 0
+        last: deque[str] = deque(maxlen=SAID_LINES)
         try:
             self._api.call("POST", f"/containers/{name}/start")
             for line in self._api.texts("GET", f"/containers/{name}/logs", stdout=1, follow=1):
@@ -324,19 +356,17 @@ class DockerImages:
                 if "made" in told:
                     made += 1
                     say({"made": told["made"], "number": made, "of": count})
-                problem = str(told.get("error") or ("" if told else line) or problem)
+                problem = str(told.get("error", problem))
+                if not told:
+                    last.append(line)
             code = self._api.call("POST", f"/containers/{name}/wait")["StatusCode"]
         finally:
             with contextlib.suppress(DockerError):
                 self._api.call("DELETE", f"/containers/{name}", force=1, v=1)
         if code or made < count:
-            _raise(problem or f"the build container ended with {code}")
-
-
-def _raise(problem: str, kind: type[EngineError] = EngineError) -> None:
-    if FULL_WORDS in problem.lower():
-        raise DiskFull(f"the image does not fit on the host's disk ({problem})")
-    raise kind(problem)
+            raise engine_problem(
+                problem or "\n".join((f"the build container ended with {code}", *last))
+            )
 
 
 def _json_object(line: str) -> dict[str, Any]:

@@ -9,9 +9,13 @@ from typing import Any, Protocol
 
 from kernelext.daemon.gpus import GpuFinding
 from kernelext.models import ImageFacts
-from kernelext.recipe import Package, Recipe
+from kernelext.recipe import DockerRecipe, Package, Recipe
 
 Say = Callable[[Mapping[str, Any]], None]
+
+SAID_LINES = 20  # of a build's step that fails
+SCRIPT_TAR = "script.tar"  # in a build's folder: a script and what lies beside it
+SCRIPT_WORK = "kernelext/script"  # where it runs: below what no layer has
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -127,7 +131,7 @@ class Engine(Protocol):
         ----------
         recipe : Recipe
         folder : Path
-            An empty one, for this build.
+            For this build, and empty but for the tar of the recipe's script.
         fetch : callable
             Puts a package at a path.
         say : callable
@@ -139,6 +143,42 @@ class Engine(Protocol):
             The base is not there.
         EngineError
             A package cannot be installed, or the engine has no images or refuses this one.
+        DiskFull
+        """
+
+    def find_image(self, image: str, pulls: bool = True, auth: str = "") -> tuple[str, str]:
+        """Look an image up, which need not have Python; its id and architecture.
+
+        Parameters
+        ----------
+        image, pulls, auth : see `inspect_image`
+
+        Raises
+        ------
+        ImageNotFound
+        """
+
+    def build_dockerfile(
+        self, recipe: DockerRecipe, context: Path, say: Say, *, is_fresh: bool
+    ) -> str:
+        """Have a Dockerfile built, unless that is done; the image's digest.
+
+        Its stages stay too, with names that begin with `stage_head`.
+
+        Parameters
+        ----------
+        recipe : DockerRecipe
+        context : Path
+            A tar with its files.
+        say : callable
+            Told what its steps say, and the container that does it, a JSON object each time.
+        is_fresh : bool
+            Whether every step is carried out, also those that the engine knows from before.
+
+        Raises
+        ------
+        EngineError
+            A step fails; it has the last that was said.
         DiskFull
         """
 

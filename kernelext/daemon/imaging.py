@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import secrets
@@ -13,16 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from kernelext.daemon.blobs import BlobStore
-from kernelext.daemon.engine import Engine, Say
+from kernelext.daemon.engine import SCRIPT_TAR, SCRIPT_WORK, Engine, Say
+from kernelext.daemon.filetar import write_tar
 from kernelext.daemon.removal import remove_tree
 from kernelext.daemon.statedir import StateDir
-from kernelext.errors import DaemonError, DiskFull, KernelExtError
+from kernelext.errors import DaemonError, DiskFull, EngineError, KernelExtError
 from kernelext.models import CHUNK_BYTES, Chunk, to_json
-from kernelext.recipe import Package, Recipe
+from kernelext.recipe import DockerRecipe, Files, Package, Recipe
 
 log = logging.getLogger(__name__)
 
 PATIENCE_S = 5.0  # a client that waits asks ten times a second
+LEFT_S = 600.0  # a client may be cut off for as long (`lost_after`)
 FAST = 1  # of zlib's levels: a link is slower than it, a disk is not
 GZIP = 31  # of zlib's formats
 
@@ -40,6 +43,10 @@ class Job:
         Why it has not.
     chunks : tuple of Chunk
         The blobs that it reads.
+    asked_s : float
+        When it was last asked for, by the monotonic clock.
+    is_unwanted : bool
+        Whether it is to end.
     """
 
     def __init__(self, chunks: Sequence[Chunk]) -> None:
@@ -47,12 +54,19 @@ class Job:
         self.progress: Mapping[str, Any] = {}
         self.result: Mapping[str, Any] | None = None
         self.error: KernelExtError | None = None
+        self.asked_s = time.monotonic()
         self.ended_s = 0.0
+        self.is_unwanted = False
 
     @property
     def is_over(self) -> bool:
         """Whether nothing more happens."""
         return self.ended_s > 0
+
+    @property
+    def is_left(self) -> bool:
+        """Whether it goes on, and nobody has waited for it for long: it holds up others."""
+        return not self.is_over and time.monotonic() - self.asked_s > LEFT_S
 
     @property
     def is_stale(self) -> bool:
@@ -80,11 +94,50 @@ class Imaging:
         remove_tree(state.builds)  # of a daemon that was killed
         state.builds.mkdir(mode=0o711)
 
-    def build(self, recipe: Recipe) -> Job:
-        """Build an image; the result is its ``digest``."""
-        return self._ask(
-            f"build {recipe.digest}", recipe.chunks, lambda say: self._build(recipe, say)
-        )
+    def build(self, recipe: Recipe, chunks: Sequence[Chunk] = ()) -> Job:
+        """Build an image; the result is its ``digest``.
+
+        Parameters
+        ----------
+        recipe : Recipe
+        chunks : sequence of Chunk
+            What it needs besides its packages.
+        """
+        needed = (*recipe.chunks, *chunks)
+        return self._ask(f"build {recipe.digest}", needed, lambda say: self._build(recipe, say))
+
+    def build_dockerfile(
+        self, recipe: DockerRecipe, chunks: Sequence[Chunk], is_fresh: bool
+    ) -> Job:
+        """Have the engine build a Dockerfile; the result is its image's ``digest``.
+
+        Parameters
+        ----------
+        recipe : DockerRecipe
+        chunks : sequence of Chunk
+            All that its files are made of.
+        is_fresh : bool
+            Whether every step is carried out, also those that the engine knows from before.
+        """
+
+        def work(say: Say) -> Mapping[str, Any]:
+            with self._folder() as folder:
+                context = folder / "context.tar"
+                write_tar(recipe.context.manifest, self._blobs, context)
+                build = self._engine.build_dockerfile
+                return {"digest": build(recipe, context, say, is_fresh=is_fresh)}
+
+        return self._ask(f"build {recipe.digest}", chunks, work)
+
+    def stop(self, digest: str) -> None:
+        """End a build, by its recipe's digest: nobody waits for it any more.
+
+        What its steps run is killed; what comes between takes no time.
+        """
+        with self._lock:
+            job = self._jobs.pop(f"build {digest}", None)
+        if job is not None:
+            self._end(job)
 
     def export(self, image: str) -> Job:
         """Put an image into blobs, as `docker load` reads it; the result is their ``chunks``."""
@@ -118,7 +171,11 @@ class Imaging:
         """Return a job, which is begun if none goes on; its end is told once."""
         with self._lock:
             job = self._jobs.get(name)
-            if job is None or job.is_stale:
+            if job is not None:
+                job.asked_s = time.monotonic()
+            for left in [each for each in self._jobs.values() if each.is_left]:
+                self._end(left)
+            if job is None or job.is_stale or job.is_unwanted:
                 job = self._jobs[name] = Job(chunks)
                 threading.Thread(target=self._run, args=(job, work), daemon=True).start()
             elif job.is_over:
@@ -128,9 +185,13 @@ class Imaging:
     def _run(self, job: Job, work: Callable[[Say], Mapping[str, Any]]) -> None:
         def say(told: Mapping[str, Any]) -> None:
             job.progress = told
+            if job.is_unwanted:
+                self._kill(job)
 
         try:
             with self._turn:
+                if job.is_unwanted:
+                    raise EngineError("the build was stopped before its turn came")
                 job.result = work(say)
         except KernelExtError as exc:
             job.error = exc
@@ -143,14 +204,36 @@ class Imaging:
         finally:
             job.ended_s = time.monotonic()
 
+    def _end(self, job: Job) -> None:
+        job.is_unwanted = True
+        self._kill(job)
+
+    def _kill(self, job: Job) -> None:
+        """End what a job's step runs; the next one is ended when it is told of."""
+        container = job.progress.get("container")
+        if container:
+            self._engine.remove(str(container))
+
     # the work
 
     def _build(self, recipe: Recipe, say: Say) -> Mapping[str, Any]:
+        with self._folder() as folder:
+            if recipe.script is not None:
+                self._write_script(recipe.script, folder)
+            return {"digest": self._engine.build_image(recipe, folder, self._place, say)}
+
+    def _write_script(self, script: Files, folder: Path) -> None:
+        below, _, name = f"{SCRIPT_WORK}/{script.start}".rpartition("/")
+        tar = folder / SCRIPT_TAR
+        write_tar(script.manifest, self._blobs, tar, below=below, script=name)
+
+    @contextlib.contextmanager
+    def _folder(self) -> Iterator[Path]:
         folder = self._state.builds / f"kernelext-build-{secrets.token_hex(6)}"
         folder.mkdir()
         folder.chmod(0o711)
         try:
-            return {"digest": self._engine.build_image(recipe, folder, self._place, say)}
+            yield folder
         finally:
             remove_tree(folder)
 

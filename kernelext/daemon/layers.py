@@ -7,13 +7,15 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Union
 
-from kernelext.recipe import Deb, Recipe, Wheel
+from kernelext.recipe import Deb, Files, Recipe, Wheel
 
 LARGE_BYTES = 4_000_000  # such a wheel has a layer of its own
 MAX_LARGE = 60  # of 127 that an engine stacks, the base's among them
 PIECE_FORMAT = "2"  # of what the builder writes
 DEBS_FORMAT = "debs 1"
+SCRIPT_FORMAT = "script 1"
 END_OF_TAR = bytes(1024)
 BLOCK_BYTES = 512
 READ_BYTES = 1024 * 1024
@@ -72,12 +74,42 @@ class DebLayer:
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class ScriptLayer:
+    """What a script changes.
+
+    Attributes
+    ----------
+    script : Files
+    base_digest : str
+        Of the image that it runs over.
+    """
+
+    script: Files
+    base_digest: str
+
+    @property
+    def pieces(self) -> dict[str, Files]:
+        """The script by the name of its piece."""
+        return {self.name: self.script}
+
+    @property
+    def name(self) -> str:
+        """The same name for the same script over the same image."""
+        told = (self.script.manifest.digest, self.script.start, self.script.turn)
+        parts = (SCRIPT_FORMAT, self.base_digest, *told)
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+
+AnyLayer = Union[DebLayer, Layer, ScriptLayer]
+
+
 class LayerTar:
     """A layer's tar, which lies nowhere as a whole: its pieces are read one after the other.
 
     Parameters
     ----------
-    layer : Layer or DebLayer
+    layer : Layer, DebLayer or ScriptLayer
     folder : Path
         Has the pieces.
 
@@ -86,7 +118,7 @@ class LayerTar:
     size_bytes : int
     """
 
-    def __init__(self, layer: Layer | DebLayer, folder: Path) -> None:
+    def __init__(self, layer: AnyLayer, folder: Path) -> None:
         paths = [folder / piece for piece in layer.pieces]
         if len(paths) == 1:
             self._ranges = [(paths[0], 0, paths[0].stat().st_size)]
@@ -117,6 +149,8 @@ def _without_repeats(paths: Sequence[Path]) -> Iterator[tuple[Path, int, int]]:
     """Yield where in pieces the members lie that no earlier piece has: engines take none twice."""
     seen: set[str] = set()
     for path in paths:
+        if not path.stat().st_size:  # nothing was changed
+            continue
         begin = end = 0
         with tarfile.open(path, "r:", ignore_zeros=False) as piece:
             for member in piece:
@@ -153,3 +187,8 @@ def layers_of(recipe: Recipe) -> list[Layer]:
 def deb_layers_of(recipe: Recipe) -> list[DebLayer]:
     """Return the layer below those of wheels, if there are Debian packages."""
     return [DebLayer(recipe.debs, recipe.base_digest)] if recipe.debs else []
+
+
+def script_layers_of(recipe: Recipe) -> list[ScriptLayer]:
+    """Return the topmost layer, if there is a script."""
+    return [ScriptLayer(recipe.script, recipe.base_digest)] if recipe.script else []

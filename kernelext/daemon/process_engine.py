@@ -21,7 +21,7 @@ from kernelext.daemon.engine import PROBE, THREAD_VARIABLES, ContainerPlan, Cont
 from kernelext.daemon.gpus import GpuFinding, process_gpus
 from kernelext.errors import EngineError
 from kernelext.models import HOME_DIR, ImageFacts
-from kernelext.recipe import Package, Recipe
+from kernelext.recipe import DockerRecipe, Package, Recipe
 
 KEPT_VARIABLES = (
     "PATH",
@@ -100,6 +100,16 @@ class ProcessEngine:
         self, recipe: Recipe, folder: Path, fetch: Callable[[Package, Path], None], say: Say
     ) -> str:
         """Refuse: cells run with this machine's own Python."""
+        raise NO_IMAGES
+
+    def find_image(self, image: str, pulls: bool = True, auth: str = "") -> tuple[str, str]:
+        """Refuse."""
+        raise NO_IMAGES
+
+    def build_dockerfile(
+        self, recipe: DockerRecipe, context: Path, say: Say, *, is_fresh: bool
+    ) -> str:
+        """Refuse."""
         raise NO_IMAGES
 
     def list_images(self) -> list[dict[str, Any]]:

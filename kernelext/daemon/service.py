@@ -34,7 +34,7 @@ from kernelext.models import (
     Task,
     to_json,
 )
-from kernelext.recipe import Recipe
+from kernelext.recipe import DockerRecipe, Recipe
 from kernelext.wire import MAX_BODY_BYTES, Header
 
 MAX_MISSING = 200_000  # digests in an answer's header; the client sends these and submits again
@@ -93,7 +93,10 @@ class Service:
             "facts": self._facts,
             "image": self._image,
             "read_image": self._read_image,
+            "find_image": self._find_image,
             "build": self._build,
+            "build_dockerfile": self._build_dockerfile,
+            "stop_build": self._stop_build,
             "images": self._images,
             "export_image": self._export_image,
             "load_image": self._load_image,
@@ -158,6 +161,12 @@ class Service:
         pulls, auth = bool(header.get("pulls", True)), str(header.get("auth", ""))
         return {"facts": to_json(self._engine.inspect_image(str(image), pulls, auth))}, b""
 
+    def _find_image(self, header: Header, _: bytes) -> Answer:
+        image = header["image"] or self._engine.default_image()
+        pulls, auth = bool(header["pulls"]), str(header["auth"])
+        digest, architecture = self._engine.find_image(str(image), pulls, auth)
+        return {"digest": digest, "architecture": architecture}, b""
+
     def _read_image(self, header: Header, _: bytes) -> Answer:
         paths = [str(path) for path in header["paths"]]
         found = self._engine.read_image(str(header["image"]), paths)
@@ -166,7 +175,25 @@ class Service:
 
     def _build(self, header: Header, _: bytes) -> Answer:
         recipe = Recipe.from_json(header["recipe"])
-        return self._job(recipe.chunks, lambda: self._imaging.build(recipe))
+        files = self._files(recipe.script.manifest) if recipe.script else []
+        return self._job((*recipe.chunks, *files), lambda: self._imaging.build(recipe, files))
+
+    def _build_dockerfile(self, header: Header, _: bytes) -> Answer:
+        recipe = DockerRecipe.from_json(header["recipe"])
+        files = self._files(recipe.context.manifest)
+        is_fresh = bool(header["fresh"])
+        return self._job(files, lambda: self._imaging.build_dockerfile(recipe, files, is_fresh))
+
+    def _stop_build(self, header: Header, _: bytes) -> Answer:
+        self._imaging.stop(str(header["digest"]))
+        return {}, b""
+
+    def _files(self, manifest: Chunk) -> list[Chunk]:
+        """Return the chunks of a manifest's files after its own, as far as they are known."""
+        if self._blobs.missing([manifest.digest]):
+            return [manifest]
+        files = project_files(manifest, self._blobs)
+        return [manifest, *(chunk for entry in files for chunk in entry.chunks)]
 
     def _export_image(self, header: Header, _: bytes) -> Answer:
         return self._job((), lambda: self._imaging.export(str(header["image"])))
@@ -230,10 +257,7 @@ class Service:
         refs = [*spec.inputs, *(ref for task in tasks for ref in task.inputs)]
         needed = [chunk.digest for ref in refs for chunk in ref.chunks]
         if spec.project is not None:
-            needed.append(spec.project.digest)
-            if not self._blobs.missing([spec.project.digest]):
-                files = project_files(spec.project, self._blobs)
-                needed += [chunk.digest for entry in files for chunk in entry.chunks]
+            needed += [chunk.digest for chunk in self._files(spec.project)]
         return needed
 
     def _attempt(self, header: Header, _: bytes) -> Answer:

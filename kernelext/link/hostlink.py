@@ -25,7 +25,7 @@ from kernelext.models import (
     Task,
     to_json,
 )
-from kernelext.recipe import Recipe
+from kernelext.recipe import DockerRecipe, Recipe
 from kernelext.wire import Frame, Header
 
 IMAGE_TIMEOUT_S = 900.0  # the host may have to pull it
@@ -140,6 +140,23 @@ class HostLink(StandingLink):
         """Ask again what images hold: one has gone."""
         self._images.clear()
 
+    def find_image(self, name: str, *, pulls: bool = True, auth: str = "") -> tuple[str, str]:
+        """Ask for an image that need not have Python; its id and architecture.
+
+        Parameters
+        ----------
+        name, pulls, auth : see `image`
+
+        Raises
+        ------
+        ImageNotFound
+        EngineError
+            The host has no images.
+        """
+        request = {"op": "find_image", "image": name, "pulls": pulls, "auth": auth}
+        answer, _ = self.ask(request, timeout_s=IMAGE_TIMEOUT_S)
+        return str(answer["digest"]), str(answer["architecture"])
+
     def build(self, recipe: Recipe) -> Progress:
         """Have an image built, or ask how far it is; the result has its ``digest``.
 
@@ -151,6 +168,26 @@ class HostLink(StandingLink):
             It cannot be built.
         """
         return self._job({"op": "build", "recipe": to_json(recipe)})
+
+    def build_dockerfile(self, recipe: DockerRecipe, *, is_fresh: bool) -> Progress:
+        """Have a Dockerfile built, or ask how far it is; the result has its ``digest``.
+
+        Parameters
+        ----------
+        recipe : DockerRecipe
+        is_fresh : bool
+            Whether every step is carried out, also those that the engine knows from before.
+
+        Raises
+        ------
+        EngineError, DiskFull
+            It cannot be built; has the last lines of the step that fails.
+        """
+        return self._job({"op": "build_dockerfile", "recipe": to_json(recipe), "fresh": is_fresh})
+
+    def stop_build(self, recipe: Recipe | DockerRecipe) -> None:
+        """Have a build ended, for which nobody waits."""
+        self.ask({"op": "stop_build", "digest": recipe.digest})
 
     def export_image(self, image: str) -> Progress:
         """Have an image put into blobs, or ask how far it is; the result has its ``chunks``.

@@ -18,7 +18,7 @@ import pytest
 
 from kernelext.daemon.docker_api import DockerAPI
 from kernelext.daemon.docker_archive import image_config, partial_archive, whole_archive
-from kernelext.daemon.docker_images import DockerImages
+from kernelext.daemon.docker_images import Containers, DockerImages
 from kernelext.daemon.layers import LayerTar, layers_of, piece_name
 from kernelext.models import Chunk
 from kernelext.recipe import NAMESPACE, Package, Recipe, Wheel
@@ -108,7 +108,8 @@ def test_containerd_takes_an_image_as_a_whole_alone(
 def test_engine_has_the_same_image_of_parts_and_of_all(
     host: Host, api: DockerAPI, recipe: Recipe, tmp_path: Path, takes_parts: bool
 ) -> None:
-    images = DockerImages(api, tmp_path, lambda *_: {}, lambda *_: {})
+    nothing = Containers(lambda *_: {}, lambda *_: {}, lambda *_: {})
+    images = DockerImages(api, tmp_path, nothing)
     folder = tmp_path / "build"
     folder.mkdir()
 

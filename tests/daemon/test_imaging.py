@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,15 +11,17 @@ import pytest
 from kernelext.daemon import imaging as module
 from kernelext.daemon.adopted import ProcessRecords
 from kernelext.daemon.blobs import BlobStore
+from kernelext.daemon.engine import Say
 from kernelext.daemon.imaging import Imaging, Job
 from kernelext.daemon.process_engine import ProcessEngine
 from kernelext.daemon.statedir import StateDir
 from kernelext.errors import EngineError
-from kernelext.recipe import Recipe
+from kernelext.recipe import Package, Recipe
 
 from ..contract.conftest import wait_until
 
 RECIPE = Recipe("base:1", "sha256:0")
+OTHER = Recipe("base:1", "sha256:1")
 
 
 @pytest.fixture
@@ -55,3 +59,63 @@ def test_nothing_is_left_of_a_job(imaging: Imaging, tmp_path: Path) -> None:
     ended(imaging)
     assert not imaging.is_busy
     assert imaging.containers() == []
+
+
+class WaitingEngine(ProcessEngine):
+    """One whose builds last until the container is removed that they run."""
+
+    def __init__(self, folder: Path) -> None:
+        records = ProcessRecords(folder / "processes")
+        super().__init__(code_dir=folder, poke_dir=folder, records=records)
+        self.begun = threading.Event()
+        self.removed = threading.Event()
+
+    def build_image(
+        self, recipe: Recipe, folder: Path, fetch: Callable[[Package, Path], None], say: Say
+    ) -> str:
+        """Run a container."""
+        say({"container": "c"})
+        self.begun.set()
+        assert self.removed.wait(10)
+        raise EngineError("it was killed")
+
+    def remove(self, name: str) -> None:
+        """End it."""
+        assert name == "c"
+        self.removed.set()
+
+
+@pytest.fixture
+def waiting(tmp_path: Path) -> Iterator[WaitingEngine]:
+    """An engine whose builds do not outlive the test."""
+    engine = WaitingEngine(tmp_path)
+    yield engine
+    engine.removed.set()
+
+
+def test_build_that_is_stopped_makes_room(waiting: WaitingEngine, tmp_path: Path) -> None:
+    state = StateDir(tmp_path)
+    imaging = Imaging(state, BlobStore(state), waiting)
+    first = imaging.build(RECIPE)
+    assert waiting.begun.wait(10)
+    second = imaging.build(OTHER)
+    imaging.stop(OTHER.digest)
+    imaging.stop(RECIPE.digest)
+    wait_until(lambda: first.is_over and second.is_over, "both to end")
+    assert "killed" in str(first.error)
+    assert "before its turn" in str(second.error)
+    assert imaging.build(RECIPE) is not first
+
+
+def test_build_that_nobody_waits_for_makes_room(
+    waiting: WaitingEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = StateDir(tmp_path)
+    imaging = Imaging(state, BlobStore(state), waiting)
+    first = imaging.build(RECIPE)
+    assert waiting.begun.wait(10)
+    imaging.build(OTHER)
+    assert not waiting.removed.is_set()
+    monkeypatch.setattr(module, "LEFT_S", -1.0)
+    imaging.build(OTHER)
+    wait_until(lambda: first.is_over, "it to end")
