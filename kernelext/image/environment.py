@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kernelext.errors import ImageBuildError, ImageNotFound
@@ -13,6 +14,7 @@ from kernelext.hosts.config import HostConfig
 from kernelext.hosts.sizes import size_text
 from kernelext.image.choosing import Chooser
 from kernelext.image.debian import DPKG_STATUS, OS_RELEASE, Release, resolve_debs
+from kernelext.image.dockerfile import DockerfileBuild
 from kernelext.image.finding import find_image
 from kernelext.image.importing import IMPORTED
 from kernelext.image.jobs import Check, Say, finish
@@ -20,12 +22,29 @@ from kernelext.image.locals import fingerprint
 from kernelext.image.notes import Notes
 from kernelext.image.resolving import Pin, count_packages, read_lock
 from kernelext.image.satisfying import satisfies
+from kernelext.image.script import ScriptBuild
 from kernelext.image.target import Target
 from kernelext.image.wanted import Wanted, project_key
 from kernelext.image.wheelhouse import Wheelhouse
 from kernelext.link import HostLink
 from kernelext.models import CHUNK_BYTES, ImageFacts
 from kernelext.recipe import PROJECTS, Deb, Package, Recipe, Wheel, normal_name
+
+
+@dataclass(frozen=True)
+class Built:
+    """An image that is on a host.
+
+    Attributes
+    ----------
+    tag : str
+        What it is called there.
+    packages : Recipe or None
+        What was installed, if anything was asked for.
+    """
+
+    tag: str
+    packages: Recipe | None
 
 
 class Environment:
@@ -63,6 +82,7 @@ class Environment:
         self._chooser = Chooser(wanted, project, self._wheels, environ)
         self._debs = Wheelhouse(home / "debs")
         self._lock = threading.Lock()
+        self._is_fresh = False
         owner = str(project) if name == PROJECTS else f"the recipe {name}"
         path = home / "images" / f"{key}.json"
         self._notes = Notes(path, f"{wanted.digest} {fingerprint(wanted.local)}", owner)
@@ -77,7 +97,9 @@ class Environment:
         return self._base or host.image or ""
 
     def base_name(self, host: HostConfig) -> str:
-        """Return what the base image on a host is called."""
+        """Return what the base image on a host is called, or the Dockerfile that says it."""
+        if self.wanted.dockerfile is not None:
+            return self.wanted.dockerfile.start
         return self.base_on(host) or host.daemon_image
 
     def ready(self, link: HostLink, say: Say, check: Check, others: Iterable[HostLink] = ()) -> str:
@@ -136,29 +158,54 @@ class Environment:
 
     def build(
         self, link: HostLink, say: Say, check: Check, others: Iterable[HostLink] = ()
-    ) -> Recipe:
+    ) -> Built:
         """Build the image on a host, unless it is there; see `ready`."""
+        wanted, notes = self.wanted, self._notes.read()
+        turn, is_elsewhere = str(notes.get("turn", "")), bool(notes.get("hosts"))
+        made: list[str] = []
         base = self.base_on(link.host)
-        find_image(link, base, others, say, check)
+        if wanted.dockerfile is not None:
+            dockerfile = DockerfileBuild(wanted.dockerfile, self._name, turn, self._is_fresh)
+            made += dockerfile.build(link, others, say, check, is_elsewhere=is_elsewhere)
+        else:
+            find_image(link, base, others, say, check)
+        below = made[-1] if made else base
+        self._require_python(link.image(below), below)
+        packages: Recipe | None = None
+        if wanted.has_packages or not (made or wanted.script):
+            packages = self._build_packages(link, below, say, check)
+            below = packages.tag
+            made.append(below)
+        if wanted.script is not None:
+            script = ScriptBuild(wanted.script, self._name, turn)
+            holders = others if is_elsewhere else ()
+            made.append(script.build(link, below, holders, say, check).tag)
+        self._note(link.host, made[-1], made[:-1])
+        for tag in made:
+            self._notes.note_built(tag)
+        return Built(made[-1], packages)
+
+    def _build_packages(self, link: HostLink, base: str, say: Say, check: Check) -> Recipe:
+        """Have what is to be installed over an image that is there."""
         facts = link.image(base)
-        self._require_python(facts, base)
         with self._lock:
             pins = self._absent_pins(facts, self._pins(Target.of(facts, base), say, check))
             wheels = self._wheels.fetch(Wheel, pins, say, check)
-            deb_pins = self._deb_pins(link, facts.digest, say, check)
+            deb_pins = self._deb_pins(link, base, facts.digest, say, check)
             debs = self._debs.fetch(Deb, deb_pins, say, check)
         paths: dict[Package, Path] = dict(zip(wheels, map(self._wheels.path, pins), strict=True))
         paths.update(zip(debs, map(self._debs.path, deb_pins), strict=True))
         ordered = tuple(sorted(wheels, key=lambda each: each.name))
         recipe = Recipe(base, facts.digest, ordered, self._name, tuple(debs))
         self._build_there(link, recipe, paths, say, check)
-        self._note(link.host, recipe.tag)
-        self._notes.note_built(recipe.tag)
         return recipe
 
     def forget_versions(self) -> None:
-        """Choose versions afresh at the next build, the newest that are asked for."""
+        """Choose versions afresh at the next build, and have every step carried out again."""
         self._notes.forget()
+        self._is_fresh = True
+        if self.wanted.dockerfile or self.wanted.script:
+            self._notes.write({**self._notes.read(), "turn": secrets.token_hex(4)})
 
     def _require_python(self, facts: ImageFacts, base: str) -> None:
         wanted = self.wanted.python
@@ -187,9 +234,9 @@ class Environment:
         locks = self._notes.read().get("locks", {}).values()
         return max((count_packages(lock) for lock in locks), default=0)
 
-    def _note(self, host: HostConfig, tag: str) -> None:
+    def _note(self, host: HostConfig, tag: str, below: Sequence[str] = ()) -> None:
         with self._lock:
-            self._notes.note_host(host.name, self.base_name(host), tag)
+            self._notes.note_host(host.name, self.base_name(host), tag, below)
 
     # from what is wanted to packages
 
@@ -202,7 +249,9 @@ class Environment:
             self._notes.write(notes)
         return read_lock(locks.get(target.key, ""), target)
 
-    def _deb_pins(self, link: HostLink, base_digest: str, say: Say, check: Check) -> list[Pin]:
+    def _deb_pins(
+        self, link: HostLink, base: str, base_digest: str, say: Say, check: Check
+    ) -> list[Pin]:
         """Return what the Debian packages are, chosen once for a base."""
         if not self.wanted.apt:
             return []
@@ -211,7 +260,7 @@ class Environment:
         if base_digest not in locks:
             say("resolving Debian packages")
             os_release, status = link.read_image(base_digest, (OS_RELEASE, DPKG_STATUS))
-            release = Release.of(os_release, status, self.base_on(link.host))
+            release = Release.of(os_release, status, base)
             found = resolve_debs(self.wanted.apt, release, self._environ, check)
             locks[base_digest] = [asdict(pin) for pin in found]
             self._notes.write(notes)

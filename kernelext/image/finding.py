@@ -53,3 +53,39 @@ def _has(other: HostLink, image: str, link: HostLink) -> bool:
         machine = other.image(image, pulls=False).machine
         return machine == link.image("", pulls=False).machine
     return False
+
+
+def find_base(
+    link: HostLink, image: str, others: Iterable[HostLink], say: Say, check: Check
+) -> str:
+    """Have an image on a host that need not have Python; its id. See `find_image`."""
+    with contextlib.suppress(ImageNotFound):
+        return link.find_image(image, pulls=False)[0]
+    for other in others:
+        if _has_also(other, image, link):
+            copy_image(other, link, image, say, check)
+            return link.find_image(image, pulls=False)[0]
+    say(f"pulling {image}")
+    return link.find_image(image, auth=registry_auth(image))[0]
+
+
+def copy_built(
+    link: HostLink, tag: str, others: Iterable[HostLink], say: Say, check: Check
+) -> bool:
+    """Bring an image that was built elsewhere to a host; whether it is there now."""
+    with contextlib.suppress(ImageNotFound):
+        link.find_image(tag, pulls=False)
+        return True
+    for other in others:
+        if _has_also(other, tag, link):
+            copy_image(other, link, tag, say, check)
+            return True
+    return False
+
+
+def _has_also(other: HostLink, image: str, link: HostLink) -> bool:
+    """Whether another host has an image, for this one's architecture; it may have no Python."""
+    with contextlib.suppress(HostError, LinkError, TimeoutError):  # then the next one may
+        architecture = other.find_image(image, pulls=False)[1]
+        return architecture == link.find_image("", pulls=False)[1]
+    return False

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from kernelext.errors import DaemonError
+from kernelext.errors import DaemonError, HostError, LinkError
 from kernelext.hosts.sizes import size_text
 from kernelext.link import HostLink
 from kernelext.link.hostlink import Progress
+from kernelext.recipe import DockerRecipe, Recipe
 
 LOOK_S = 0.1
-SENDING_TRIES = 3
+SENDING_TRIES = 4  # a folder's files are known when their list has come
+STEP_LETTERS = 100  # of one line on a screen
 
 Say = Callable[[str], None]
 Check = Callable[[], None]
@@ -64,7 +67,47 @@ def finish(
     raise DaemonError(f"{link.host.name} does not keep what it is sent")
 
 
+@contextlib.contextmanager
+def stopped_if_left(link: HostLink, recipe: Recipe | DockerRecipe, check: Check) -> Iterator[None]:
+    """End a build on a host if the user leaves it: what its steps run may take for ever.
+
+    Parameters
+    ----------
+    link : HostLink
+    recipe : Recipe or DockerRecipe
+    check : callable
+        Raises when the user wants it to stop; the connection may be cut for that.
+    """
+    try:
+        yield
+    except HostError:  # it has ended
+        raise
+    except (LinkError, TimeoutError):  # it goes on, and is asked for again
+        with _stopping(link, recipe):
+            check()
+        raise
+    except BaseException:
+        with _stopping(link, recipe):
+            raise
+
+
+@contextlib.contextmanager
+def _stopping(link: HostLink, recipe: Recipe | DockerRecipe) -> Iterator[None]:
+    """Tell the host, if what is done here raises."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(HostError, LinkError, TimeoutError):
+            link.connect()
+            link.stop_build(recipe)
+        raise
+
+
 def _words(told: Mapping[str, Any]) -> str:
+    if "step" in told:
+        number = f"step {told['step']} of {told['of']}, " if told["of"] > 1 else ""
+        said = told.get("line") or ""
+        return f"{number}{told['instruction']}{': ' * bool(said)}{said}"[:STEP_LETTERS]
     if "made" in told:
         return f"installing {told['made']} ({told['number']} of {told['of']})"
     if "loading" in told:

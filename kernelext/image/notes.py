@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,8 @@ class Notes:
         if found.get("wanted") == self._wanted:
             return found
         earlier = found.get("earlier", {}) | found.get("locks", {})
-        return {"wanted": self._wanted, "project": self._owner, "earlier": earlier}
+        kept = {"earlier": earlier, "turn": found.get("turn", "")}
+        return {"wanted": self._wanted, "project": self._owner, **kept}
 
     def write(self, notes: Mapping[str, Any]) -> None:
         """Keep them."""
@@ -64,13 +65,13 @@ class Notes:
         """Whether a host had the image when it was last asked."""
         return bool(self.read().get("hosts", {}).get(host, {}).get("base") == base)
 
-    def note_host(self, host: str, base: str, tag: str) -> None:
-        """Note that a host has the image."""
+    def note_host(self, host: str, base: str, tag: str, below: Sequence[str] = ()) -> None:
+        """Note that a host has the image, and what was built below it for it."""
         notes = self.read()
         hosts = notes.setdefault("hosts", {})
         noted = {"base": base, "tag": tag}
-        if hosts.get(host) != noted:
-            hosts[host] = noted
+        if below or not noted.items() <= hosts.get(host, {}).items():
+            hosts[host] = {**noted, "below": list(below)}
             self.write(notes)
 
     def note_built(self, tag: str) -> None:
@@ -100,5 +101,6 @@ def tags_in_use(home: Path) -> dict[str, set[str]]:
         with contextlib.suppress(OSError, ValueError, AttributeError, KeyError, TypeError):
             notes = json.loads(file.read_text())
             for noted in notes.get("hosts", {}).values():
-                found.setdefault(noted["tag"], set()).add(str(notes["project"]))
+                for tag in (noted["tag"], *noted.get("below", ())):
+                    found.setdefault(tag, set()).add(str(notes["project"]))
     return found

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kernelext.errors import ImageBuildError
+from kernelext.image.folders import LIMIT_BYTES, look_at
 from kernelext.image.lines import file_lines, read_lines
 from kernelext.image.pyprojects import read_pyproject
 from kernelext.image.resolving import run_uv
@@ -16,19 +17,25 @@ from kernelext.image.wanted import Wanted
 
 CONDA_SPEC = re.compile(r"([A-Za-z0-9_.-]+)\s*(.*)")
 SOURCES = (
-    *("requirements.txt", "environment.yml", "pyproject.toml", "uv.lock", ".binder"),
-    "imports",
+    *("requirements.txt", "environment.yml", "pyproject.toml", "uv.lock", "Dockerfile"),
+    *(".binder", "imports"),
 )
 APT_FILE = "apt.txt"
+DOCKERFILE = "Dockerfile"
+OWN_FOLDERS = (".binder", "binder")  # which repo2docker knows; what they are about lies beside
+PYTHON_FILE = "runtime.txt"
+SCRIPT = "postBuild"
+CONDA_FILE = "environment.yml"
+FOLDER_FILES = ("requirements.txt", CONDA_FILE, APT_FILE, PYTHON_FILE, SCRIPT, DOCKERFILE)
+PYTHON_LINE = re.compile(r"python-(\d+\.\d+)(\.\d+)?")
 # Of repo2docker's configuration files: those that ask for more than packages.
 FOREIGN_FILES = (
-    *("DESCRIPTION", "Dockerfile", "Pipfile", "Pipfile.lock", "Project.toml", "REQUIRE"),
-    *("default.nix", "environment.yaml", "environment.yml", "install.R", "postBuild"),
-    *("pyproject.toml", "runtime.txt", "setup.py", "start"),
+    *("DESCRIPTION", "Pipfile", "Pipfile.lock", "Project.toml", "REQUIRE", "default.nix"),
+    *("environment.yaml", "install.R", "pyproject.toml", "setup.py", "start"),
 )
 
 
-def read_source(project: Path, source: str) -> Wanted:
+def read_source(project: Path, source: str, limit_bytes: int = LIMIT_BYTES) -> Wanted:
     """Read a file that ``[image]`` names.
 
     Parameters
@@ -36,11 +43,15 @@ def read_source(project: Path, source: str) -> Wanted:
     project : Path
     source : str
         Its path, relative to the project.
+    limit_bytes : int
+        What a Dockerfile is built from is no more.
 
     Raises
     ------
     ImageBuildError
         It is not there, or of no kind that is known.
+    BundleError
+        What a Dockerfile is built from may not be sent.
     """
     path = project / source
     if not path.exists():
@@ -49,7 +60,9 @@ def read_source(project: Path, source: str) -> Wanted:
             f" another file ({', '.join(SOURCES)})"
         )
     if path.is_dir():
-        return _read_folder(path, source, project)
+        return _read_folder(path, source, project, limit_bytes)
+    if is_dockerfile(path.name):
+        return Wanted(source, dockerfile=look_at(path.parent, path.name, limit_bytes))
     if path.name == "uv.lock":
         return _read_lock(path, source)
     if path.name == "pyproject.toml":
@@ -64,22 +77,61 @@ def read_source(project: Path, source: str) -> Wanted:
     )
 
 
-def _read_folder(path: Path, source: str, project: Path) -> Wanted:
+def is_dockerfile(name: str) -> bool:
+    """Whether a file is a Dockerfile, by its name.
+
+    Examples
+    --------
+    >>> [is_dockerfile(name) for name in ("Dockerfile", "Dockerfile.gpu", "own.dockerfile", "x")]
+    [True, True, True, False]
+    """
+    return name.partition(".")[0] == DOCKERFILE or name.lower().endswith(".dockerfile")
+
+
+def _read_folder(path: Path, source: str, project: Path, limit_bytes: int) -> Wanted:
     """Read a folder as repo2docker has them."""
     there = {each.name for each in path.iterdir()}
+    if DOCKERFILE in there:  # then nothing else counts, and it is built from the folder above
+        is_apart = path.name in OWN_FOLDERS
+        root, start = (path.parent, f"{path.name}/{DOCKERFILE}") if is_apart else (path, DOCKERFILE)
+        return Wanted(source, dockerfile=look_at(root, start, limit_bytes))
     foreign = sorted(there.intersection(FOREIGN_FILES))
-    known = f"requirements.txt and {APT_FILE}"
+    known = f"{', '.join(FOLDER_FILES[:-1])} and {FOLDER_FILES[-1]}"
     if foreign:
         raise ImageBuildError(
-            f"{source} has {', '.join(foreign)}, of which no image is made yet: {known} are read"
+            f"{source} has {', '.join(foreign)}, of which no image is made: {known} are read"
             " there; move the rest away, or name a file"
         )
-    if there.isdisjoint(("requirements.txt", APT_FILE)):
-        raise ImageBuildError(f"{source} has neither of {known}; write one, or name a file")
-    lines = file_lines(path / "requirements.txt") if "requirements.txt" in there else []
-    packages = file_lines(path / APT_FILE) if APT_FILE in there else []
-    wanted = read_lines(lines, path, source, project)
-    return replace(wanted, apt=tuple(word for line in packages for word in line.split()))
+    if there.isdisjoint(FOLDER_FILES):
+        raise ImageBuildError(f"{source} has none of {known}; write one, or name a file")
+    wanted = _read_packages(path, source, project)
+    apt = [word for line in _lines_if(path / APT_FILE) for word in line.split()]
+    python = _read_python(path / PYTHON_FILE, source) or wanted.python
+    script = look_at(path, SCRIPT, limit_bytes) if SCRIPT in there else None
+    return replace(wanted, apt=tuple(apt), python=python, script=script)
+
+
+def _read_packages(path: Path, source: str, project: Path) -> Wanted:
+    """Read what a folder says of Python's packages; of two files that of conda counts."""
+    if (path / CONDA_FILE).exists():
+        return _read_conda(path / CONDA_FILE, source, project)
+    return read_lines(_lines_if(path / "requirements.txt"), path, source, project)
+
+
+def _read_python(path: Path, source: str) -> str:
+    """Read which Python a folder asks for; empty for any."""
+    said = " ".join(_lines_if(path))
+    match = PYTHON_LINE.fullmatch(said)
+    if said and not match:
+        raise ImageBuildError(
+            f"{path.name} of {source} says {said!r}, and images have Python: write python-3.11 or"
+            " the like there, or name a base in [image]"
+        )
+    return match[1] if match else ""
+
+
+def _lines_if(path: Path) -> list[str]:
+    return file_lines(path) if path.exists() else []
 
 
 def _read_conda(path: Path, source: str, project: Path) -> Wanted:

@@ -41,6 +41,24 @@ class Local:
 
 
 @dataclass(frozen=True)
+class Folder:
+    """A folder whose files a build reads.
+
+    Attributes
+    ----------
+    root : str
+    start : str
+        The Dockerfile or the script in it, by which the build begins.
+    digest : str
+        Of all its files.
+    """
+
+    root: str
+    start: str
+    digest: str
+
+
+@dataclass(frozen=True)
 class Wanted:
     """Requirements over a base image.
 
@@ -60,6 +78,10 @@ class Wanted:
         The version that the base has to have, as far as it is said.
     apt : tuple of str
         Debian packages.
+    dockerfile : Folder or None
+        What makes the image that all this is over.
+    script : Folder or None
+        What is run over all of it.
     """
 
     source: str
@@ -69,6 +91,13 @@ class Wanted:
     python: str = ""
     apt: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
+    dockerfile: Folder | None = None
+    script: Folder | None = None
+
+    @property
+    def has_packages(self) -> bool:
+        """Whether anything is to be installed."""
+        return bool(self.requirements or self.local or self.apt)
 
     @property
     def digest(self) -> str:
@@ -82,13 +111,13 @@ class Wanted:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Wanted:
-        """Read the JSON form."""
-        lists = {
-            key: tuple(data.get(key, ()))
-            for key in ("requirements", "constraints", "apt", "overrides")
-        }
+        """Read the JSON form of one that reads no folder."""
+        requirements, constraints, apt, overrides = (
+            tuple(data.get(key, ())) for key in ("requirements", "constraints", "apt", "overrides")
+        )
         local = tuple(Local.from_json(each) for each in data.get("local", ()))
-        return cls(str(data["source"]), local=local, python=str(data.get("python", "")), **lists)
+        source, python = str(data["source"]), str(data.get("python", ""))
+        return cls(source, requirements, constraints, local, python, apt, overrides)
 
     def with_more(self, more: Wanted) -> Wanted:
         """Return what is wanted here and there."""

@@ -148,5 +148,10 @@ def _built_image(environment: Environment, host: HostConfig) -> str:
         return tags[0]
     chosen, wanted = environment.count_packages(), environment.wanted
     packages = f"{chosen} packages" if chosen else f"{wanted.count} packages and what they need"
-    whence = f"{wanted.source}, {packages}, over {environment.base_name(host)}"
+    parts = [wanted.source]
+    if wanted.has_packages or not (wanted.dockerfile or wanted.script):
+        parts.append(packages)
+    if wanted.dockerfile is None:
+        parts.append(f"over {environment.base_name(host)}")
+    whence = ", ".join(parts)
     return f"{tags[0]}, built first if absent: {whence}" if tags else f"built first: {whence}"

@@ -12,8 +12,10 @@ from typing import TypeVar
 
 from kernelext.errors import HostError, ImageBuildError, ImageNotFound, KernelExtError
 from kernelext.history import data_dir
+from kernelext.hosts.config import HostConfig
 from kernelext.hosts.sizes import size_text
 from kernelext.image import (
+    Built,
     Environment,
     load_image,
     packed_bytes,
@@ -29,9 +31,13 @@ from kernelext.verbs.context import Context
 from kernelext.verbs.environments import (
     IMPORTS,
     environment_of,
+    environment_of_file,
     environment_of_recipe,
+    is_file_of,
+    is_of_imports,
     note_imports,
     projects_by_tag,
+    require_no_other,
 )
 from kernelext.verbs.imagehosts import named_hosts, on_host, on_hosts
 from kernelext.verbs.neighbours import neighbours
@@ -54,7 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build.add_argument(
         "recipe",
         nargs="?",
-        help="instead of the project's a base image: " + ", ".join(recipe_names()),
+        metavar="FILE|RECIPE",
+        help="what the project's image is made of from now on: a Dockerfile, a file as [image]"
+        " names it, or `imports`; or, instead of the project's, a base image: "
+        + ", ".join(recipe_names()),
     )
     build.add_argument(
         "--upgrade",
@@ -93,26 +102,30 @@ def run(context: Context, options: argparse.Namespace) -> str:
 
 def _build(context: Context, options: argparse.Namespace) -> str:
     lines: list[str] = []
-    if options.recipe:
-        environment = environment_of_recipe(context, options.recipe)
+    packs = False
+    if options.recipe == IMPORTS:
+        require_no_other(context, IMPORTS)
+    if options.recipe and is_file_of(context, options.recipe):
+        environment = environment_of_file(context, options.recipe)
+    elif options.recipe and options.recipe != IMPORTS:
+        environment, packs = environment_of_recipe(context, options.recipe), True
     else:
-        environment, lines = _own_environment(context)
+        environment, lines = _own_environment(context, again=options.recipe == IMPORTS)
     if options.upgrade:
         environment.forget_versions()
 
     def build(link: HostLink, say: Say) -> str:
         with neighbours(context, link) as others:
-            return _build_on(environment, link, others, say, packs=bool(options.recipe))
+            return _build_on(environment, link, others, say, packs=packs)
 
     lines.append(on_hosts(context, named_hosts(context, options.on), build))
     return "\n".join(lines)
 
 
-def _own_environment(context: Context) -> tuple[Environment, list[str]]:
+def _own_environment(context: Context, *, again: bool) -> tuple[Environment, list[str]]:
     """Return the project's environment, by what it imports now, and what there is to say of it."""
-    table = context.settings.environment
     lines: list[str] = []
-    if table is None or table.source == IMPORTS:
+    if again or is_of_imports(context):
         unknown = note_imports(context).unknown
         if unknown:
             lines.append(f"not installed here, and left out: {', '.join(unknown)}")
@@ -126,7 +139,7 @@ def _build_on(
 ) -> str:
     begun_s = time.monotonic()
     try:
-        recipe = environment.build(link, say, lambda: None, others)
+        built = environment.build(link, say, lambda: None, others)
     except ImageNotFound:
         tag = environment.find(link)
         if not tag:
@@ -136,16 +149,30 @@ def _build_on(
     took_s = time.monotonic() - begun_s
     packed = ""
     if packs:  # it is likely to be sent on
-        size_bytes = packed_bytes(link, recipe.tag, say, lambda: None)
+        size_bytes = packed_bytes(link, built.tag, say, lambda: None)
         packed = f"; {size_text(size_bytes)} compressed, base and all"
-    facts = link.image(recipe.tag)
-    wheels = size_text(sum(wheel.size_bytes for wheel in recipe.wheels))
-    debs = f", {len(recipe.debs)} Debian packages" if recipe.debs else ""
+    facts = link.image(built.tag)
     return (
-        f"{link.host.name} has {recipe.tag}: {len(recipe.wheels)} wheels, {wheels}{debs}, over"
-        f" {recipe.base or 'its default image'}, Python {facts.python}; digest"
-        f" {facts.digest[:19]}; {took_s:.1f} s{packed}"
+        f"{link.host.name} has {built.tag}: {_contents(environment, built, link.host)}, Python"
+        f" {facts.python}; digest {facts.digest[:19]}; {took_s:.1f} s{packed}"
     )
+
+
+def _contents(environment: Environment, built: Built, host: HostConfig) -> str:
+    """Say what an image is made of."""
+    wanted = environment.wanted
+    parts = []
+    if built.packages is not None:
+        wheels, debs = built.packages.wheels, built.packages.debs
+        parts.append(f"{len(wheels)} wheels, {size_text(sum(each.size_bytes for each in wheels))}")
+        parts += [f"{len(debs)} Debian packages"] if debs else []
+    if wanted.script is not None:
+        parts.append(f"what {wanted.script.start} has changed")
+    if wanted.dockerfile is not None:
+        below = wanted.dockerfile.start
+    else:
+        below = environment.base_on(host) or "its default image"
+    return f"{', '.join(parts)}, over {below}" if parts else f"what {below} makes"
 
 
 def _list(context: Context, options: argparse.Namespace) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -233,12 +234,65 @@ def test_what_cannot_be_read_is_said(
 def test_folder_as_repo2docker_has_it(tmp_path: Path) -> None:
     folder = tmp_path / ".binder"
     folder.mkdir()
-    with pytest.raises(ImageBuildError, match=r"neither of requirements\.txt and apt\.txt"):
+    with pytest.raises(ImageBuildError, match=r"none of requirements\.txt, .* and Dockerfile"):
         read_source(tmp_path, ".binder")
     (folder / "apt.txt").write_text("# programs\nfiglet  tree\nlibgl1 # for plots\n")
     assert read_source(tmp_path, ".binder").apt == ("figlet", "tree", "libgl1")
     (folder / "requirements.txt").write_text("numpy\n")
     assert read_source(tmp_path, ".binder").requirements == ("numpy",)
-    (folder / "postBuild").touch()
-    with pytest.raises(ImageBuildError, match=r"\.binder has postBuild, of which no image is made"):
+    (folder / "runtime.txt").write_text("python-3.11\n")
+    assert read_source(tmp_path, ".binder").python == "3.11"
+    (folder / "environment.yml").write_text("dependencies: [{pip: [tqdm]}]\n")
+    found = read_source(tmp_path, ".binder")
+    assert (found.requirements, found.python) == (("tqdm",), "3.11")
+    (folder / "runtime.txt").write_text("r-4.2-2023-01-01\n")
+    with pytest.raises(ImageBuildError, match=r"runtime\.txt of \.binder says 'r-4\.2-2023"):
         read_source(tmp_path, ".binder")
+    for name in ("start", "install.R"):
+        (folder / name).touch()
+    with pytest.raises(ImageBuildError, match=r"\.binder has install\.R, start, of which no"):
+        read_source(tmp_path, ".binder")
+
+
+def test_script_and_what_lies_beside_it(tmp_path: Path) -> None:
+    """They are another environment when one of them is another, or another file is there."""
+    folder = tmp_path / "binder"
+    folder.mkdir()
+    (folder / "postBuild").write_text("true\n")
+    first = read_source(tmp_path, "binder")
+    assert first.script is not None
+    assert (first.script.root, first.script.start) == (str(folder), "postBuild")
+    assert read_source(tmp_path, "binder").digest == first.digest
+    (tmp_path / "data.csv").write_text("1")
+    assert read_source(tmp_path, "binder").digest == first.digest
+    (folder / "words.txt").write_text("1")
+    assert read_source(tmp_path, "binder").digest != first.digest
+
+
+def test_dockerfile_and_what_it_may_copy(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM x\n")
+    (tmp_path / ".gitignore").write_text("data.csv\n")  # of which Docker knows nothing
+    found = [read_source(tmp_path, "Dockerfile")]
+    for name, text in (
+        ("data.csv", "1"),
+        (".dockerignore", "data.csv\nDockerfile\n"),
+        ("data.csv", "2"),
+        ("Dockerfile", "FROM y\n"),
+    ):
+        (tmp_path / name).write_text(text)
+        found.append(read_source(tmp_path, "Dockerfile"))
+    same = [before.digest == after.digest for before, after in pairwise(found)]
+    assert same == [False, False, True, False]
+    with pytest.raises(ImageBuildError, match=r"Dockerfile would be built from 0\.00 GB .* upload"):
+        read_source(tmp_path, "Dockerfile", 3)
+
+
+def test_dockerfile_of_a_folder_wins(tmp_path: Path) -> None:
+    folder = tmp_path / ".binder"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text("FROM x\n")
+    (folder / "start").touch()
+    found = read_source(tmp_path, ".binder")
+    assert found.dockerfile is not None
+    assert (found.dockerfile.root, found.dockerfile.start) == (str(tmp_path), ".binder/Dockerfile")
+    assert not found.has_packages
