@@ -135,7 +135,7 @@ def take_snapshot(
     at_home : iterable of Path
         Files that stay, whatever the rules say.
     rules : IgnoreRules, optional
-        Instead of the folder's own; the cache is to know no other of this folder.
+        Instead of the folder's own.
 
     Raises
     ------

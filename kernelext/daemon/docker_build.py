@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from kernelext.recipe import NAMESPACE, DockerRecipe, stage_head
 
 PIECE_BYTES = 1024 * 1024
 LINE_LETTERS = 500
+STEPS_NAME = "steps"  # in a build's folder: the ids of its containers and images, in their order
 # What the builder says between what the steps say themselves.
 STEP = re.compile(r"Step (\d+)/(\d+) : (.*)", re.DOTALL)
 MADE = re.compile(r" ---> ([0-9a-f]{12})")
@@ -29,14 +30,45 @@ def build_dockerfile(
     """Build an image, unless it is there; see `Engine.build_dockerfile`."""
     if not _image_id(api, recipe.tag):
         before = _all_images(api)
-        build = _Build(recipe, say)
+        build = _Build(recipe, say, before.keys(), context.with_name(STEPS_NAME))
         try:
             build.run(api, context, is_fresh)
         except BaseException:
-            _remove_pieces(api, build.made, before)
+            clear_build(api, context.parent)
             raise
         _keep_stages(api, recipe.tag, build.stages, before)
     return _image_id(api, recipe.tag)
+
+
+def clear_build(api: DockerAPI, folder: Path) -> None:
+    """Remove what the steps of a build have left, which has failed or was cut off.
+
+    Parameters
+    ----------
+    api : DockerAPI
+    folder : Path
+        The build's.
+    """
+    try:
+        steps = (folder / STEPS_NAME).read_text().split()
+    except FileNotFoundError:
+        return
+    after = _all_images(api)
+    for step in reversed(steps):  # the newest first
+        if after.get(step, []):
+            continue
+        with contextlib.suppress(DockerError):  # it is gone, or another build has begun with it
+            if step in after:
+                api.call("DELETE", f"/images/{step}", noprune=1)
+            else:
+                _remove_container(api, step)
+
+
+def _remove_container(api: DockerAPI, container: str) -> None:
+    """Remove a step's container, which the engine may be about to do: its image has to wait."""
+    with contextlib.suppress(DockerError):
+        api.call("DELETE", f"/containers/{container}", force=1, v=1)
+    api.call("POST", f"/containers/{container}/wait", condition="removed")
 
 
 class _Build:
@@ -44,15 +76,16 @@ class _Build:
 
     Attributes
     ----------
-    made : list of str
-        The short ids of the images that its steps have made or found.
     stages : list of str
-        Of them the last of each stage but the last.
+        The short ids of the images that end its stages, without the last.
     """
 
-    def __init__(self, recipe: DockerRecipe, say: Say) -> None:
-        self.made: list[str] = []
+    def __init__(
+        self, recipe: DockerRecipe, say: Say, before: Collection[str], steps: Path
+    ) -> None:
         self.stages: list[str] = []
+        self._before = before
+        self._steps = steps
         self._end = ""  # of the stage, as far as it has come
         self._recipe = recipe
         self._say = say
@@ -83,10 +116,12 @@ class _Build:
             return
         running, made = RUNNING.match(text), MADE.match(text)
         if running:
+            self._note_made(running[1])
             self._tell(container=running[1])
         elif made and not self._is_first():
             self._end = made[1]
-            self.made.append(made[1])
+            if made[1] not in self._before:
+                self._note_made(made[1])
         elif not text.startswith((" ---> ", "Removing intermediate container ")):
             *lines, self._partial = (self._partial + text).split("\n")
             self._note(lines)
@@ -99,6 +134,11 @@ class _Build:
             self.stages.append(self._end)
             self._end = ""
         self._tell()
+
+    def _note_made(self, step: str) -> None:
+        """Write down what is new, which is to go whatever becomes of this daemon."""
+        with self._steps.open("a") as file:
+            file.write(f"{step}\n")
 
     def _is_first(self) -> bool:
         """Whether the step begins a stage: what it finds is not the build's own."""
@@ -160,15 +200,6 @@ def _short(image: str) -> str:
 def _names(listed: Mapping[str, Any]) -> list[str]:
     names = listed.get("RepoTags") or ()
     return [str(name) for name in names if not name.startswith("<none>")]
-
-
-def _remove_pieces(api: DockerAPI, made: Sequence[str], before: Mapping[str, list[str]]) -> None:
-    """Remove what a build that has failed has left, the newest first; the rest is not ours."""
-    after = _all_images(api)
-    for image in reversed(made):
-        if image not in before and after.get(image) == []:
-            with contextlib.suppress(DockerError):  # another build has begun with it
-                api.call("DELETE", f"/images/{image}", noprune=1)
 
 
 def _keep_stages(

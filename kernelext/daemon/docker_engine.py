@@ -13,7 +13,7 @@ from typing import Any
 
 from kernelext.daemon.debs import CAPABILITIES, VARIABLES, install_command
 from kernelext.daemon.docker_api import DockerAPI, DockerError, plain_log
-from kernelext.daemon.docker_build import build_dockerfile
+from kernelext.daemon.docker_build import build_dockerfile, clear_build
 from kernelext.daemon.docker_files import read_files
 from kernelext.daemon.docker_gpus import device_requests, find_gpus, is_without_runtime
 from kernelext.daemon.docker_images import Containers, DockerImages
@@ -222,6 +222,10 @@ class DockerEngine:
     ) -> str:
         """Have a Dockerfile built, unless that is done; the image's digest."""
         return build_dockerfile(self._api, recipe, context, say, is_fresh=is_fresh)
+
+    def clear_build(self, folder: Path) -> None:
+        """Remove what a build has left that was cut off."""
+        clear_build(self._api, folder)
 
     def list_images(self) -> list[dict[str, Any]]:
         """List the projects' images."""

@@ -182,6 +182,9 @@ class Engine(Protocol):
         DiskFull
         """
 
+    def clear_build(self, folder: Path) -> None:
+        """Remove what a build has left in the engine that was cut off, by its folder."""
+
     def list_images(self) -> list[dict[str, Any]]:
         """List the projects' images: ``tag``, ``digest``, ``size_bytes``."""
 

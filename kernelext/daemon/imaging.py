@@ -91,7 +91,10 @@ class Imaging:
         self._lock = threading.Lock()
         self._turn = threading.Lock()
         self._jobs: dict[str, Job] = {}
-        remove_tree(state.builds)  # of a daemon that was killed
+        for folder in state.builds.glob("*"):  # of a daemon that was killed
+            with contextlib.suppress(KernelExtError):
+                engine.clear_build(folder)
+        remove_tree(state.builds)
         state.builds.mkdir(mode=0o711)
 
     def build(self, recipe: Recipe, chunks: Sequence[Chunk] = ()) -> Job:

@@ -112,6 +112,9 @@ class ProcessEngine:
         """Refuse."""
         raise NO_IMAGES
 
+    def clear_build(self, folder: Path) -> None:
+        """Remove nothing."""
+
     def list_images(self) -> list[dict[str, Any]]:
         """List nothing."""
         return []

@@ -20,6 +20,7 @@ from ..lab.images import LAB_TAG, NO_PYTHON_TAG, PLAIN_TAG
 from .conftest import wait_until
 from .interrupts import CtrlC
 from .notebook import Notebook
+from .test_daemon_restart import docker_kill
 from .test_failures import fail, sentence
 from .test_image import image_ids, index, operations, remove_images
 
@@ -156,12 +157,12 @@ def test_step_that_fails_says_its_last_lines(
     write_dockerfile(
         project,
         f"RUN echo {tmp_path}",
-        "RUN for n in $(seq 1 30); do echo line $n; done; echo oh no >&2; exit 7",
+        "RUN (for n in $(seq 1 30); do echo line $n; done; echo oh no) >&2; exit 7",
     )
     shown = fail(lab_notebook, "%%remote host01\nx = 1")
     assert isinstance(shown.error, EngineError)
     said = str(shown.error)
-    assert "Dockerfile fails in step 3 of 3 (RUN for n in $(seq 1 30); do echo" in said
+    assert "Dockerfile fails in step 3 of 3 (RUN (for n in $(seq 1 30); do echo" in said
     assert "returned a non-zero code: 7" in said
     assert said.splitlines()[1:] == [*(f"line {n}" for n in range(12, 31)), "oh no"]
     assert not left_between(hosts[0])
@@ -291,3 +292,34 @@ def test_interrupt_ends_what_a_step_runs(
     write_dockerfile(project, "RUN true")
     lab_notebook.check("%%remote host01\nx = 2")
     assert not left_between(hosts[0])
+
+
+def test_daemon_that_is_killed_leaves_nothing(
+    lab_notebook: Notebook, project: Path, hosts: list[Host], tmp_path: Path
+) -> None:
+    """The cell has it built again as soon as there is another."""
+    write_dockerfile(
+        project,
+        f"RUN touch /opt/first # {tmp_path}",
+        "COPY slow /opt/",
+        "RUN touch /opt/begun; sh /opt/slow",
+    )
+    (project / "slow").write_text("sleep 1000")
+    killed: list[str] = []
+
+    def last_steps() -> list[str]:
+        listed = hosts[0].exec("docker", "ps", "--no-trunc", "--format", "{{.ID}} {{.Command}}")
+        return [line.split()[0] for line in listed.stdout.splitlines() if "/opt/slow" in line]
+
+    def is_begun_again() -> bool:
+        found = last_steps()
+        if found and not killed:
+            killed.extend(found)
+            docker_kill(hosts[0])
+            return False
+        return bool(found) and not set(found) & set(killed)
+
+    with CtrlC(is_begun_again):
+        shown = lab_notebook.run("%%remote host01\nx = 1")
+    assert isinstance(shown.error, KeyboardInterrupt)
+    wait_until(lambda: not last_steps() and not left_between(hosts[0]), "the steps to go")
