@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from kernelext.recipe import DockerRecipe, Recipe
 LOOK_S = 0.1
 SENDING_TRIES = 4  # a folder's files are known when their list has come
 STEP_LETTERS = 100  # of one line on a screen
+INSTRUCTION_LETTERS = 40
 
 Say = Callable[[str], None]
 Check = Callable[[], None]
@@ -106,8 +108,9 @@ def _stopping(link: HostLink, recipe: Recipe | DockerRecipe) -> Iterator[None]:
 def _words(told: Mapping[str, Any]) -> str:
     if "step" in told:
         number = f"step {told['step']} of {told['of']}, " if told["of"] > 1 else ""
-        said = told.get("line") or ""
-        return f"{number}{told['instruction']}{': ' * bool(said)}{said}"[:STEP_LETTERS]
+        instruction, said = str(told["instruction"]), str(told.get("line") or "")
+        shown = textwrap.shorten(instruction, INSTRUCTION_LETTERS, placeholder=" ...")
+        return f"{number}{shown}{': ' * bool(said)}{said}"[:STEP_LETTERS]
     if "made" in told:
         return f"installing {told['made']} ({told['number']} of {told['of']})"
     if "loading" in told:

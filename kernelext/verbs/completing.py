@@ -11,8 +11,10 @@ from typing import Any
 
 from kernelext.history import History, history_path
 from kernelext.hosts import find_project, known_hosts_names, load_settings
+from kernelext.image.reading import SOURCES as IMAGE_SOURCES
 from kernelext.image.recipes import recipe_names
 from kernelext.verbs.celloptions import cell_parser
+from kernelext.verbs.environments import IMPORTS
 
 RUNS_SHOWN = 50
 TITLE_LENGTH = 40
@@ -70,8 +72,11 @@ class Surroundings:
         return [Choice("none", "keyword"), *self.variables()]
 
     def recipes(self) -> list[Choice]:
-        """Return the base images that come with kernelext."""
-        return [Choice(name, "recipe") for name in recipe_names()]
+        """Return what an image can be made of: the project's files, recipes of kernelext."""
+        project = find_project(self.folder) or self.folder
+        files = [name for name in IMAGE_SOURCES if name == IMPORTS or (project / name).exists()]
+        recipes = [Choice(name, "recipe") for name in recipe_names()]
+        return [*(Choice(name, "source") for name in files), *recipes]
 
     def environment(self) -> list[Choice]:
         """Return the names of environment variables."""

@@ -242,9 +242,12 @@ def test_build_names_a_dockerfile(
     lab_notebook: Notebook, project: Path, hosts: list[Host], tmp_path: Path
 ) -> None:
     """The project's cells run in what it makes from then on, as in any image that was built."""
-    (project / "own.Dockerfile").write_text(f"FROM {PLAIN_TAG}\nRUN echo {tmp_path} > /opt/said\n")
-    said = lab_notebook.check("%remote image build own.Dockerfile --on host01").stdout
-    assert ": what own.Dockerfile makes, Python 3.11" in said
+    run = f"RUN echo now it waits; sleep 2; echo {tmp_path} > /opt/said"
+    (project / "own.Dockerfile").write_text(f"FROM {PLAIN_TAG}\n{run}\n")
+    shown = lab_notebook.check("%remote image build own.Dockerfile --on host01")
+    step = "step 2 of 2, RUN echo now it waits; sleep 2; echo ...: now it waits"
+    assert any(step in each for each in shown.tables)
+    assert ": what own.Dockerfile makes, Python 3.11" in shown.stdout
     lab_notebook.check(READ.format("host01", "/opt/said"))
     assert lab_notebook.names["said"] == f"{tmp_path}\n"
     listed = lab_notebook.check("%remote image ls --on host01").stdout

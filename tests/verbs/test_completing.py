@@ -16,6 +16,7 @@ def here(tmp_path: Path) -> Surroundings:
     """A folder with a history of one run and two hosts."""
     config = tmp_path / "kernelext.toml"
     config.write_text("[hosts.aws01]\n[hosts.aws02]\n")
+    (tmp_path / "Dockerfile").touch()
     environ = {
         "HOME": str(tmp_path),
         "KERNELEXT_CONFIG": str(config),
@@ -59,6 +60,8 @@ def test_cell_lines(
         (["gc"], "--o", ["--older-than"]),
         (["image"], "", ["build", "ls", "rm", "save", "load"]),
         (["image", "build"], "c", ["cpu"]),
+        (["image", "build"], "D", ["Dockerfile"]),
+        (["image", "build"], "re", []),
         (["image", "build", "--on"], "aws01,a", ["aws01,aws02"]),
         (["image", "rm"], "--u", ["--unused"]),
         (["image", "nothing"], "", []),
