@@ -11,7 +11,7 @@ from typing import Any
 
 from kernelext.daemon.docker_api import DockerAPI, DockerError, engine_problem
 from kernelext.daemon.engine import SAID_LINES, Say
-from kernelext.errors import HostError
+from kernelext.errors import EngineError, HostError
 from kernelext.recipe import NAMESPACE, DockerRecipe, stage_head
 
 PIECE_BYTES = 1024 * 1024
@@ -29,8 +29,8 @@ def build_dockerfile(
 ) -> str:
     """Build an image, unless it is there; see `Engine.build_dockerfile`."""
     if not _image_id(api, recipe.tag):
-        before = _all_images(api)
-        build = _Build(recipe, say, before.keys(), context.with_name(STEPS_NAME))
+        before = {*_all_images(api), *_all_containers(api)}
+        build = _Build(recipe, say, before, context.with_name(STEPS_NAME))
         try:
             build.run(api, context, is_fresh)
         except BaseException:
@@ -57,7 +57,7 @@ def clear_build(api: DockerAPI, folder: Path) -> None:
     for step in reversed(steps):  # the newest first
         if after.get(step, []):
             continue
-        with contextlib.suppress(DockerError):  # it is gone, or another build has begun with it
+        with contextlib.suppress(EngineError):  # it is gone, or another build has begun with it
             if step in after:
                 api.call("DELETE", f"/images/{step}", noprune=1)
             else:
@@ -115,13 +115,11 @@ class _Build:
             self._begin(int(step[1]), int(step[2]), step[3])
             return
         running, made = RUNNING.match(text), MADE.match(text)
-        if running:
-            self._note_made(running[1])
+        if running and self._is_new(running[1]):
             self._tell(container=running[1])
         elif made and not self._is_first():
             self._end = made[1]
-            if made[1] not in self._before:
-                self._note_made(made[1])
+            self._is_new(made[1])
         elif not text.startswith((" ---> ", "Removing intermediate container ")):
             *lines, self._partial = (self._partial + text).split("\n")
             self._note(lines)
@@ -135,10 +133,16 @@ class _Build:
             self._end = ""
         self._tell()
 
-    def _note_made(self, step: str) -> None:
-        """Write down what is new, which is to go whatever becomes of this daemon."""
+    def _is_new(self, step: str) -> bool:
+        """Whether it was not there before, and so is to go, whatever becomes of this daemon.
+
+        A program can say whatever the builder says: what was there before is never touched.
+        """
+        if step in self._before:
+            return False
         with self._steps.open("a") as file:
             file.write(f"{step}\n")
+        return True
 
     def _is_first(self) -> bool:
         """Whether the step begins a stage: what it finds is not the build's own."""
@@ -159,16 +163,12 @@ class _Build:
 
     def _failure(self, error: str) -> HostError:
         self._note([self._partial])
-        said = "\n".join(self._last)
-        if not self._step:
-            return engine_problem(
-                f"the engine does not build {self._recipe.context.start}: {error}"
-            )
-        return engine_problem(
-            f"{self._recipe.context.start} fails in step {self._step['step']} of"
-            f" {self._step['of']} ({self._step['instruction'][:LINE_LETTERS]}): {error}"
-            + (f"\n{said}" if said else "")
-        )
+        file, step = self._recipe.context.start, self._step
+        if not step:
+            return engine_problem(f"the engine does not build {file}: {error}")
+        instruction = step["instruction"][:LINE_LETTERS]
+        where = f"{file} fails in step {step['step']} of {step['of']} ({instruction})"
+        return engine_problem("\n".join((f"{where}: {error}", *self._last)))
 
 
 def _pieces(file: Path) -> Iterator[bytes]:
@@ -193,6 +193,11 @@ def _all_images(api: DockerAPI) -> dict[str, list[str]]:
     return {_short(str(each["Id"])): _names(each) for each in listed}
 
 
+def _all_containers(api: DockerAPI) -> list[str]:
+    """Return the short ids of all containers."""
+    return [str(each["Id"])[:12] for each in api.call("GET", "/containers/json", all=1)]
+
+
 def _short(image: str) -> str:
     return image.partition(":")[2][:12]
 
@@ -202,9 +207,7 @@ def _names(listed: Mapping[str, Any]) -> list[str]:
     return [str(name) for name in names if not name.startswith("<none>")]
 
 
-def _keep_stages(
-    api: DockerAPI, tag: str, stages: Sequence[str], before: Mapping[str, list[str]]
-) -> None:
+def _keep_stages(api: DockerAPI, tag: str, stages: Sequence[str], before: Collection[str]) -> None:
     """Name the stages of an image: the next build takes from them what has not changed.
 
     Somebody else's, which the engine has found, has a name already or is theirs to remove.
