@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kernelext.bundle import IgnoreRules, Snapshot, StatCache, take_snapshot
 from kernelext.errors import ImageBuildError, ProjectTooLarge
+from kernelext.hosts.sizes import size_text
 from kernelext.image.jobs import Check, Say
 from kernelext.image.wanted import Folder
 from kernelext.link import HostLink
@@ -46,7 +47,7 @@ def look_at(root: Path, start: str, limit_bytes: int = LIMIT_BYTES) -> Folder:
         sizes = exc.sizes
         largest = sorted(sizes, key=lambda path: -sizes[path])[:SHOWN_FILES]
         raise ImageBuildError(
-            f"{start} would be built from {sum(sizes.values()) / 1e9:.2f} GB of files, above"
+            f"{start} would be built from {size_text(sum(sizes.values()))} of files, above"
             f" the upload limit: name what it does not need in {rules.file_name}; the largest are"
             f" {', '.join(largest)}"
         ) from exc
@@ -74,7 +75,8 @@ def send_files(
     BundleError
         One has changed since.
     """
-    say(f"sending {sum(snapshot.sizes[digest] for digest in missing) / 1e6:.1f} MB of files")
+    size_bytes = sum(snapshot.sizes[digest] for digest in missing)
+    say(f"sending {size_text(size_bytes)} of files")
 
     def read() -> Iterator[tuple[str, bytes]]:
         for digest in missing:
