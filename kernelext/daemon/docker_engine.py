@@ -11,19 +11,19 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from kernelext.daemon.debs import CAPABILITIES, VARIABLES, install_command
 from kernelext.daemon.docker_api import DockerAPI, DockerError, plain_log
 from kernelext.daemon.docker_files import read_files
 from kernelext.daemon.docker_gpus import device_requests, find_gpus, is_without_runtime
 from kernelext.daemon.docker_images import DockerImages
 from kernelext.daemon.engine import PROBE, THREAD_VARIABLES, ContainerPlan, ContainerStatus, Say
 from kernelext.daemon.gpus import NO_RUNTIME, GpuFinding
+from kernelext.daemon.installing import CAPABILITIES, Installation
+from kernelext.daemon.pieces import BUILD_MOUNT
 from kernelext.errors import EngineError, ImageNotFound
 from kernelext.models import HOME_DIR, ImageFacts
 from kernelext.recipe import NAMESPACE, Package, Recipe
 
 CELL_UID = 10001
-BUILD_MOUNT = "/kernelext/build"
 CODE_MOUNT = "/kernelext/code"
 WORK_MOUNT = "/kernelext/work"
 POKE_MOUNT = "/kernelext/poke"
@@ -250,16 +250,16 @@ class DockerEngine:
             },
         }
 
-    def _installer(self, image: str, folder: Path) -> dict[str, Any]:
-        """Configure a container that installs a folder's Debian packages and reaches nothing."""
+    def _installer(self, image: str, folder: Path, work: Installation) -> dict[str, Any]:
+        """Configure a container that installs what a folder has and reaches nothing."""
         return {
             "Image": image,
-            "Entrypoint": install_command(BUILD_MOUNT),
-            "Env": [f"{key}={value}" for key, value in VARIABLES.items()],
+            "Entrypoint": work.command,
+            "Env": [f"{key}={value}" for key, value in work.variables.items()],
             "User": "0:0",
             "WorkingDir": "/",
             "Tty": True,  # its log is plain lines
-            "Labels": self._labels(folder.parent.name, ""),
+            "Labels": self._labels(folder.name, ""),
             "HostConfig": {
                 "NetworkMode": "none",
                 "Binds": [f"{folder}:{BUILD_MOUNT}:ro"],
