@@ -37,7 +37,9 @@ class Notes:
         if found.get("wanted") == self._wanted:
             return found
         earlier = found.get("earlier", {}) | found.get("locks", {})
-        return {"wanted": self._wanted, "project": self._owner, "earlier": earlier}
+        conda = found.get("earlier_conda", {}) | found.get("conda", {})
+        kept = {"earlier": earlier, "earlier_conda": conda}
+        return {"wanted": self._wanted, "project": self._owner, **kept}
 
     def write(self, notes: Mapping[str, Any]) -> None:
         """Keep them."""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+SPEC_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+IN_ANY_IMAGE = {"python", "pip"}
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,10 @@ class Wanted:
         The version that the base has to have, as far as it is said.
     apt : tuple of str
         Debian packages.
+    conda : tuple of str
+        Specifications of conda's packages, Python and pip among them.
+    channels : tuple of str
+        Where these are from, the first before the others; none is conda-forge.
     """
 
     source: str
@@ -69,6 +77,20 @@ class Wanted:
     python: str = ""
     apt: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
+    conda: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+
+    @property
+    def conda_names(self) -> set[str]:
+        """The packages of conda that are asked for, but those that any image has.
+
+        Examples
+        --------
+        >>> Wanted("", conda=("python=3.12", "pip", "conda-forge::R-base >=4")).conda_names
+        {'r-base'}
+        """
+        names = {SPEC_NAME.match(text.rpartition("::")[2].strip()) for text in self.conda}
+        return {name[0].lower() for name in names if name} - IN_ANY_IMAGE
 
     @property
     def digest(self) -> str:
@@ -85,7 +107,7 @@ class Wanted:
         """Read the JSON form."""
         lists = {
             key: tuple(data.get(key, ()))
-            for key in ("requirements", "constraints", "apt", "overrides")
+            for key in ("requirements", "constraints", "apt", "overrides", "conda", "channels")
         }
         local = tuple(Local.from_json(each) for each in data.get("local", ()))
         return cls(str(data["source"]), local=local, python=str(data.get("python", "")), **lists)

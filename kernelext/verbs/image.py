@@ -140,9 +140,10 @@ def _build_on(
         packed = f"; {size_text(size_bytes)} compressed, base and all"
     facts = link.image(recipe.tag)
     wheels = size_text(sum(wheel.size_bytes for wheel in recipe.wheels))
-    debs = f", {len(recipe.debs)} Debian packages" if recipe.debs else ""
+    besides = f", {len(recipe.conda)} packages of conda" if recipe.conda else ""
+    besides += f", {len(recipe.debs)} Debian packages" if recipe.debs else ""
     return (
-        f"{link.host.name} has {recipe.tag}: {len(recipe.wheels)} wheels, {wheels}{debs}, over"
+        f"{link.host.name} has {recipe.tag}: {len(recipe.wheels)} wheels, {wheels}{besides}, over"
         f" {recipe.base or 'its default image'}, Python {facts.python}; digest"
         f" {facts.digest[:19]}; {took_s:.1f} s{packed}"
     )
