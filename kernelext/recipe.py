@@ -16,6 +16,9 @@ from kernelext.models import Chunk, known_fields, to_json
 
 NAMESPACE = "kernelext"  # of our images: no registry is asked for them
 PROJECTS = "env"
+# Of conda's packages; a base that is conda's own has its environment at /opt/conda.
+CONDA_PREFIX = "/opt/kernelext"
+CONDA_PYTHON = "python"
 EPOCH_S = 315_532_800  # 1980, the first date that a wheel's archive can hold: of all in our layers
 
 P = TypeVar("P", bound="Package")
@@ -72,6 +75,25 @@ class Wheel(Package):
 
 class Deb(Package):
     """A binary package of Debian or of what is made of it (manual page deb(5))."""
+
+
+@dataclass(frozen=True)
+class CondaPackage(Package):
+    """A package of a channel of conda's (``.conda`` or ``.tar.bz2``).
+
+    Attributes
+    ----------
+    is_noarch_python : bool
+        Whether its files lie where the environment's Python says.
+    has_script : bool
+        Whether a script of its own runs when all is installed.
+    has_activation : bool
+        Whether it sets variables, by a script that runs where the environment is used.
+    """
+
+    is_noarch_python: bool = False
+    has_script: bool = False
+    has_activation: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,7 +173,9 @@ class Recipe:
     name : str
         What the image is called: ``env`` for that of a project.
     debs : tuple of Deb
-        What is installed between the two, by name.
+        What is installed below the wheels, by name.
+    conda : tuple of CondaPackage
+        What is installed directly over the base; each after those that it needs.
     script : Files or None
         What is run over the base; such a recipe has no packages.
     """
@@ -161,7 +185,13 @@ class Recipe:
     wheels: tuple[Wheel, ...] = ()
     name: str = PROJECTS
     debs: tuple[Deb, ...] = ()
+    conda: tuple[CondaPackage, ...] = ()
     script: Files | None = None
+
+    @property
+    def has_conda_python(self) -> bool:
+        """Whether the image's Python is conda's, not that of the base."""
+        return any(package.name == CONDA_PYTHON for package in self.conda)
 
     @property
     def digest(self) -> str:
@@ -176,7 +206,7 @@ class Recipe:
     @property
     def chunks(self) -> tuple[Chunk, ...]:
         """The packages' bytes, which a host needs to build it."""
-        packages: tuple[Package, ...] = (*self.debs, *self.wheels)
+        packages: tuple[Package, ...] = (*self.conda, *self.debs, *self.wheels)
         return tuple(chunk for each in packages for chunk in each.chunks)
 
     @classmethod
@@ -185,6 +215,7 @@ class Recipe:
         known = known_fields(cls, data)
         known["wheels"] = tuple(Wheel.from_json(wheel) for wheel in data["wheels"])
         known["debs"] = tuple(Deb.from_json(deb) for deb in data.get("debs", ()))
+        known["conda"] = tuple(CondaPackage.from_json(each) for each in data.get("conda", ()))
         known["script"] = Files.from_json(data["script"]) if data.get("script") else None
         return cls(**known)
 

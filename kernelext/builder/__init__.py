@@ -1,1 +1,1 @@
-"""Inside a container of the base image: wheels into pieces of layers. Opens no connection."""
+"""Inside a container of the image below: packages into pieces of layers. Opens no connection."""

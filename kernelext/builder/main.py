@@ -2,12 +2,12 @@
 
 ::
 
-    job.json        {"pieces": [{"wheel": FILE, "name": DISTRIBUTION, "out": FILE}]}
-    wheels/FILE     what to install
+    job.json        {"pieces": [{"file": FILE, "kind": KIND, "name": NAME, "out": FILE}]}
+    packages/FILE   what to install: a `wheel`, or of conda's channels `conda` or `noarch`
     pieces/FILE     what it installs
 
-Each piece that is done is said on a line of its own: ``{"made": DISTRIBUTION}``; what cannot be
-made ends the container with ``{"error": SENTENCE}``.
+Each piece that is done is said on a line of its own: ``{"made": NAME}``; what cannot be made ends
+the container with ``{"error": SENTENCE}``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
+from kernelext.builder.condapiece import Interpreter, write_conda_piece
 from kernelext.builder.piece import write_piece
 from kernelext.recipe import normal_name
 
@@ -36,7 +37,7 @@ def main(argv: list[str]) -> int:
     """
     folder = Path(argv[0])
     jobs = json.loads((folder / "job.json").read_text())["pieces"]
-    jobs.sort(key=lambda job: (folder / "wheels" / job["wheel"]).stat().st_size)
+    jobs.sort(key=lambda job: (folder / "packages" / job["file"]).stat().st_size)
     makers: dict[int, Maker] = {}
     while jobs or makers:
         while jobs and len(makers) < (os.cpu_count() or 1):
@@ -86,12 +87,16 @@ class Maker:
 
 
 def _make(folder: Path, job: dict[str, str], telling: Any) -> None:
-    wheel, target = folder / "wheels" / job["wheel"], folder / "pieces" / job["out"]
+    package, target = folder / "packages" / job["file"], folder / "pieces" / job["out"]
     problem = ""
     try:
-        schemes = _schemes(job["name"])
-        write_piece(wheel, target, schemes, _installed(job["name"], schemes["purelib"]))
-    except Exception as exc:  # whatever a wheel holds: it has to be named
+        if job["kind"] == "wheel":
+            schemes = _schemes(job["name"])
+            write_piece(package, target, schemes, _installed(job["name"], schemes["purelib"]))
+        else:
+            own = Interpreter(sys.executable, site.getsitepackages()[0])
+            write_conda_piece(package, target, own if job["kind"] == "noarch" else None)
+    except Exception as exc:  # whatever a package holds: it has to be named
         problem = str(exc) or type(exc).__name__
     telling.send(problem)
 

@@ -1,14 +1,11 @@
-"""Installs Debian packages in a container that reaches nothing, and takes out what it changed."""
+"""How Debian packages are installed in a container that reaches nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-from kernelext.daemon.docker_api import DockerAPI
 from kernelext.daemon.engine import Say
-from kernelext.daemon.layer_container import layer_container
+from kernelext.daemon.installing import Installation
 from kernelext.recipe import EPOCH_S, Deb
 
 CONFIGURED = "Setting up "
@@ -26,8 +23,6 @@ do
 done
 """
 FORCED = ("--force-unsafe-io", "--force-confdef", "--force-confold")
-# What dpkg and the packages' scripts need to place files and to make users, and no more.
-CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETFCAP", "SETGID", "SETUID")
 VARIABLES = {
     "DEBIAN_FRONTEND": "noninteractive",
     "FORCE_SOURCE_DATE": "1",  # without it TeX takes today's
@@ -40,38 +35,16 @@ VARIABLES = {
 }
 
 
-def install_command(folder: str) -> list[str]:
-    """Return the command that installs all packages of a folder."""
-    return ["sh", "-c", INSTALL.format(folder=folder), "install", *FORCED]
-
-
-def install_debs(
-    api: DockerAPI,
-    name: str,
-    config: Mapping[str, Any],
-    debs: Sequence[Deb],
-    target: Path,
-    say: Say,
-) -> None:
-    """Install packages in a container, and write what that changes as a piece of a layer.
+def installation_of(debs: Sequence[Deb], folder: str, say: Say) -> Installation:
+    """Return what installs all packages of a folder.
 
     Parameters
     ----------
-    api : DockerAPI
-    name : str
-        Of the container.
-    config : mapping
-        It runs `install_command`, with a terminal.
     debs : sequence of Deb
-    target : Path
-        Of the piece; beside it there is room for the changed files.
+    folder : str
+        Where they are in the container.
     say : callable
         Told which package is installed, a JSON object each time.
-
-    Raises
-    ------
-    EngineError, DiskFull
-        One cannot be installed; it has the last that was said.
     """
     made: set[str] = set()
 
@@ -81,6 +54,5 @@ def install_debs(
             made.add(package)
             say({"made": package, "number": len(made), "of": len(debs)})
 
-    with layer_container(api, name, config) as container:
-        container.run("the Debian packages cannot be installed", hear)
-        container.write_changes(target)
+    command = ["sh", "-c", INSTALL.format(folder=folder), "install", *FORCED]
+    return Installation(command, VARIABLES, "the Debian packages cannot be installed", hear)

@@ -9,38 +9,13 @@ import hashlib
 import json
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, Any, cast
+from typing import IO, cast
 
 from kernelext.daemon.layers import BLOCK_BYTES, END_OF_TAR, READ_BYTES, LayerTar
 
-CREATED = "1980-01-01T00:00:00Z"
 MANIFEST = "manifest.json"
 # Of another image's tar: what says which image is in it.
 INDEXES = (MANIFEST, "index.json", "oci-layout", "repositories")
-
-
-def image_config(base: Mapping[str, Any], diff_ids: Sequence[str]) -> bytes:
-    """Write an image's configuration: the base's, with more layers.
-
-    Parameters
-    ----------
-    base : mapping
-        As the engine inspects it.
-    diff_ids : sequence of str
-        Of all layers, the base's first.
-    """
-    own = len(diff_ids) - len(base["RootFS"]["Layers"])
-    history = [{"created": CREATED, "created_by": "base"}] * (len(diff_ids) - own)
-    history += [{"created": CREATED, "created_by": "kernelext"}] * own
-    config = {
-        "architecture": base["Architecture"],
-        "os": base["Os"],
-        "created": CREATED,
-        "config": {key: value for key, value in (base["Config"] or {}).items() if value},
-        "rootfs": {"type": "layers", "diff_ids": list(diff_ids)},
-        "history": history,
-    }
-    return json.dumps(config, sort_keys=True).encode()
 
 
 def image_digest(config: bytes) -> str:

@@ -11,21 +11,20 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from kernelext.daemon.debs import CAPABILITIES, VARIABLES, install_command
 from kernelext.daemon.docker_api import DockerAPI, DockerError, plain_log
 from kernelext.daemon.docker_build import build_dockerfile, clear_build
 from kernelext.daemon.docker_files import read_files
 from kernelext.daemon.docker_gpus import device_requests, find_gpus, is_without_runtime
-from kernelext.daemon.docker_images import Containers, DockerImages
+from kernelext.daemon.docker_images import DockerImages
 from kernelext.daemon.engine import PROBE, THREAD_VARIABLES, ContainerPlan, ContainerStatus, Say
 from kernelext.daemon.gpus import NO_RUNTIME, GpuFinding
-from kernelext.daemon.script import script_config
+from kernelext.daemon.installing import CAPABILITIES, Installation
+from kernelext.daemon.pieces import BUILD_MOUNT, Containers
 from kernelext.errors import EngineError, ImageNotFound
 from kernelext.models import HOME_DIR, ImageFacts
 from kernelext.recipe import NAMESPACE, DockerRecipe, Package, Recipe
 
 CELL_UID = 10001
-BUILD_MOUNT = "/kernelext/build"
 CODE_MOUNT = "/kernelext/code"
 WORK_MOUNT = "/kernelext/work"
 POKE_MOUNT = "/kernelext/poke"
@@ -249,7 +248,7 @@ class DockerEngine:
         self._images().remove(image)
 
     def _images(self) -> DockerImages:
-        containers = Containers(self._builder, self._installer, self._script)
+        containers = Containers(self._builder, self._installer)
         return DockerImages(self._api, self._state_dir, containers)
 
     def _builder(self, image: str, folder: Path) -> dict[str, Any]:
@@ -268,31 +267,22 @@ class DockerEngine:
             },
         }
 
-    def _installer(self, image: str, folder: Path) -> dict[str, Any]:
-        """Configure a container that installs a folder's Debian packages and reaches nothing."""
+    def _installer(self, image: str, folder: Path, work: Installation) -> dict[str, Any]:
+        """Configure a container that runs an installation, by itself what a folder has."""
+        given = {"NetworkMode": "none", "Binds": [f"{folder}:{BUILD_MOUNT}:ro"]}
         return {
             "Image": image,
-            "Entrypoint": install_command(BUILD_MOUNT),
-            "Env": [f"{key}={value}" for key, value in VARIABLES.items()],
+            "Entrypoint": work.command,
+            "Env": [f"{key}={value}" for key, value in work.variables.items()],
             "User": "0:0",
-            "WorkingDir": "/",
+            "WorkingDir": work.folder,
             "Tty": True,  # its log is plain lines
-            "Labels": self._labels(folder.parent.name, ""),
+            "Labels": self._labels(folder.name, ""),
             "HostConfig": {
-                "NetworkMode": "none",
-                "Binds": [f"{folder}:{BUILD_MOUNT}:ro"],
+                **({} if work.is_online else given),
                 **_hardened(),
                 "CapAdd": list(CAPABILITIES),
             },
-        }
-
-    def _script(self, image: str, name: str, path: str) -> dict[str, Any]:
-        """Configure a container that runs a script of the user's, which may fetch things."""
-        return {
-            "Image": image,
-            **script_config(path),
-            "Labels": self._labels(name, ""),
-            "HostConfig": {**_hardened(), "CapAdd": list(CAPABILITIES)},
         }
 
     def _foreign(self, image: str) -> EngineError:

@@ -8,61 +8,28 @@ configuration and every layer depend on the recipe alone, and so does the image'
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import logging
-import os
 import re
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from kernelext.daemon.debs import install_debs
 from kernelext.daemon.docker_api import DockerAPI, DockerError, engine_problem
-from kernelext.daemon.docker_archive import (
-    image_config,
-    image_digest,
-    partial_archive,
-    whole_archive,
-)
-from kernelext.daemon.engine import SAID_LINES, SCRIPT_TAR, Say
-from kernelext.daemon.layers import (
-    AnyLayer,
-    DebLayer,
-    Layer,
-    LayerTar,
-    ScriptLayer,
-    deb_layers_of,
-    layers_of,
-    script_layers_of,
-)
-from kernelext.daemon.script import run_script
+from kernelext.daemon.docker_archive import image_digest, partial_archive, whole_archive
+from kernelext.daemon.engine import Say
+from kernelext.daemon.image_config import image_config
+from kernelext.daemon.layers import AnyLayer, LayerTar, conda_name, conda_stages_of, stages_of
+from kernelext.daemon.pieces import Containers, Pieces, Work
 from kernelext.errors import EngineError, ImageNotFound
 from kernelext.recipe import NAMESPACE, Package, Recipe
 
 log = logging.getLogger(__name__)
 
 KEPT_BYTES = 256 * 1024**2  # a smaller layer may be stacked otherwise in the next image
-
-
-@dataclass(frozen=True)
-class Containers:
-    """The configurations of the containers that make pieces.
-
-    Attributes
-    ----------
-    builder : callable
-        Of the one that writes what wheels install, of an image and a folder.
-    installer : callable
-        Of the one that installs Debian packages, of an image and a folder; it takes root.
-    script : callable
-        Of the one that runs a script, of an image, its own name and the script's; it takes root.
-    """
-
-    builder: Callable[[str, Path], dict[str, Any]]
-    installer: Callable[[str, Path], dict[str, Any]]
-    script: Callable[[str, str, str], dict[str, Any]]
+GROUND = "ground"  # of images in which others are made
 
 
 class LoadRefused(EngineError):
@@ -70,24 +37,24 @@ class LoadRefused(EngineError):
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a build has to do, and with what.
+class Target:
+    """What an image is built from.
 
     Attributes
     ----------
-    recipe : Recipe
     base : mapping
         As the engine inspects it.
-    folder : Path
-    fetch, say : callable
-        See `Engine.build_image`.
+    recipe : Recipe
+    activation : mapping of str to str
+        The variables that packages of conda set, as far as they are known.
+    is_whole : bool
+        Whether the engine takes only images with all their layers.
     """
 
-    recipe: Recipe
     base: Mapping[str, Any]
-    folder: Path
-    fetch: Callable[[Package, Path], None]
-    say: Say
+    recipe: Recipe
+    activation: Mapping[str, str] = field(default_factory=dict)
+    is_whole: bool = False
 
 
 class DockerImages:
@@ -103,9 +70,9 @@ class DockerImages:
 
     def __init__(self, api: DockerAPI, folder: Path, containers: Containers) -> None:
         self._api = api
-        self._pieces = folder / "pieces"
+        self._pieces = Pieces(api, folder / "pieces", containers)
         self._known_path = folder / "layers.json"
-        self._containers = containers
+        self._ground = f"{NAMESPACE}/{GROUND}:{hashlib.sha256(bytes(folder)).hexdigest()[:12]}"
 
     def build(
         self,
@@ -123,62 +90,76 @@ class DockerImages:
         takes_parts : bool
             Whether the engine is likely to take in an image without the layers that it has.
         """
-        base = self._base(recipe)
-        layers: list[AnyLayer] = [
-            *deb_layers_of(recipe),
-            *layers_of(recipe),
-            *script_layers_of(recipe),
-        ]
-        work = Work(recipe, base, folder, fetch, say)
+        target, work = Target(self._base(recipe), recipe), Work(folder, fetch, say)
         if takes_parts:
             try:
-                return self._build(work, layers, self._absent(base, layers))
+                return self._build(target, work)
             except LoadRefused as exc:
                 log.info("image.refused in parts, sent as a whole: %s", exc)
         with contextlib.suppress(ImageNotFound):  # which is much to send again
             return self._require(recipe.tag)
-        return self._build(work, layers, None)
+        return self._build(replace(target, is_whole=True), work)
 
-    def _build(
-        self,
-        work: Work,
-        layers: Sequence[AnyLayer],
-        absent: Sequence[AnyLayer] | None,
-    ) -> str:
-        """Build an image and send the layers that the engine lacks; None: it takes only all."""
-        recipe, base = work.recipe, work.base
-        sent = layers if absent is None else absent
-        for layer in sent:
-            if isinstance(layer, DebLayer):
-                self._install(layer, work.folder, work.fetch, work.say)
-            elif isinstance(layer, ScriptLayer):
-                self._run_script(layer, work.folder, work.say)
-        wheels = [layer for layer in sent if isinstance(layer, Layer)]
-        self._make_pieces(recipe, wheels, work.folder, work.fetch, work.say)
-        made = {layer.name: LayerTar(layer, self._pieces) for layer in sent}
-        known = self._known()
-        known.update({name: tar.diff_id() for name, tar in made.items()})
-        self._remember(known)
-        work.say({"loading": sum(tar.size_bytes for tar in made.values())})
-        tars = {known[name]: tar for name, tar in made.items()}
-        diff_ids = [*base["RootFS"]["Layers"], *(known[layer.name] for layer in layers)]
-        config = image_config(base, diff_ids)
-        if absent is None:
-            below = self._api.download(f"/images/{recipe.base_digest}/get")
-            self.load(None, whole_archive(recipe.tag, config, below, tars))
-            return self._require(recipe.tag)
-        self.load(*partial_archive(recipe.tag, config, diff_ids, tars))
+    def _build(self, target: Target, work: Work) -> str:
+        """Build an image stage by stage, and have the engine take in what it lacks."""
+        recipe = target.recipe
+        self._remove_grounds()  # of a daemon that was killed
+        layers: list[AnyLayer] = []
+        try:
+            for number, stage in enumerate(stages_of(recipe)):
+                layers += stage.layers
+                absent = [layer for layer in self._absent(target, layers) if layer in stage.layers]
+                if self._pieces.lacks(absent):
+                    image = recipe.base_digest
+                    if stage.beneath:
+                        tag = f"{self._ground}-{number}"
+                        image = self._load(tag, target, stage.beneath, work.say)
+                    self._pieces.make(absent, image, work)
+                self._know(absent)
+            target = replace(target, activation=self._activation(target, work))
+            absent = [] if target.is_whole else self._absent(target, layers)
+            image = self._load(recipe.tag, target, layers, work.say)
+        finally:
+            self._remove_grounds()
         for layer in absent:
-            if made[layer.name].size_bytes > KEPT_BYTES:  # the engine has it now
-                for piece in layer.pieces:
-                    (self._pieces / piece).unlink(missing_ok=True)
+            if LayerTar(layer, self._pieces.folder).size_bytes > KEPT_BYTES:  # the engine has it
+                self._pieces.drop(layer)
+        return image
+
+    def _activation(self, target: Target, work: Work) -> dict[str, str]:
+        """Return the variables that packages of conda set."""
+        if not any(package.has_activation for package in target.recipe.conda):
+            return {}
+        name = f"{conda_name(target.recipe)}.variables"
+        found = self._pieces.variables(name)
+        if found is None:
+            stages = conda_stages_of(target.recipe)
+            layers = [layer for stage in stages for layer in stage.layers]
+            image = self._load(f"{self._ground}-variables", target, layers, work.say)
+            found = self._pieces.activate(name, image, work)
+        return found
+
+    def _load(self, tag: str, target: Target, layers: Sequence[AnyLayer], say: Say) -> str:
+        """Give the engine an image of layers over a base; its digest."""
+        known = self._known()
+        diff_ids = [*target.base["RootFS"]["Layers"], *(known[layer.name] for layer in layers)]
+        config = image_config(target.base, target.recipe, diff_ids, target.activation)
+        absent = self._absent(target, layers)
+        tars = {known[layer.name]: LayerTar(layer, self._pieces.folder) for layer in absent}
+        say({"loading": sum(tar.size_bytes for tar in tars.values())})
+        if target.is_whole:
+            below = self._api.download(f"/images/{target.recipe.base_digest}/get")
+            self.load(None, whole_archive(tag, config, below, tars))
+            return self._require(tag)
+        self.load(*partial_archive(tag, config, diff_ids, tars))
         return image_digest(config)
 
-    def _absent(self, base: Mapping[str, Any], layers: Sequence[AnyLayer]) -> list[AnyLayer]:
-        """Return the layers that the engine does not have stacked like this."""
-        known = self._known()
-        stacked = self._stacked()
-        below = tuple(base["RootFS"]["Layers"])
+    def _absent(self, target: Target, layers: Sequence[AnyLayer]) -> list[AnyLayer]:
+        """Return the layers that the engine does not have stacked like this, or wants again."""
+        if target.is_whole:
+            return list(layers)
+        known, stacked = self._known(), self._stacked()
+        below = tuple(target.base["RootFS"]["Layers"])
         absent = []
         for layer in layers:
             below = (*below, known.get(layer.name, ""))
@@ -203,7 +184,10 @@ class DockerImages:
                 return found
         return {}
 
-    def _remember(self, known: Mapping[str, str]) -> None:
+    def _know(self, layers: Sequence[AnyLayer]) -> None:
+        """Note the digests of layers whose pieces are here."""
+        tars = {layer.name: LayerTar(layer, self._pieces.folder) for layer in layers}
+        known = {**self._known(), **{name: tar.diff_id() for name, tar in tars.items()}}
         partial = self._known_path.with_suffix(".new")
         partial.write_text(json.dumps(known))
         partial.replace(self._known_path)
@@ -227,7 +211,16 @@ class DockerImages:
             {"tag": tag, "digest": str(each["Id"]), "size_bytes": int(each["Size"])}
             for each in self._api.call("GET", "/images/json", filters=filters)
             for tag in each["RepoTags"] or ()
+            if not tag.startswith(f"{NAMESPACE}/{GROUND}:")
         ]
+
+    def _remove_grounds(self) -> None:
+        """Remove the images in which others were made; what these have of their layers stays."""
+        filters = json.dumps({"reference": [f"{self._ground}-*"]})
+        for each in self._api.call("GET", "/images/json", filters=filters):
+            for tag in each["RepoTags"] or ():
+                with contextlib.suppress(DockerError):
+                    self._api.call("DELETE", f"/images/{tag}")
 
     def export(self, image: str) -> Iterator[bytes]:
         """Yield an image as a tar."""
@@ -278,100 +271,3 @@ class DockerImages:
             if exc.status != 404:
                 raise
             raise ImageNotFound(f"the image {image} is not on the host") from exc
-
-    # pieces
-
-    def _install(
-        self, layer: DebLayer, folder: Path, fetch: Callable[[Package, Path], None], say: Say
-    ) -> None:
-        """Have a container of the base install Debian packages, unless their piece is here."""
-        self._pieces.mkdir(mode=0o700, exist_ok=True)
-        if self._has(layer.name):
-            return
-        (folder / "debs").mkdir(exist_ok=True)
-        for deb in layer.debs:
-            fetch(deb, folder / "debs" / deb.file_name)
-        config = self._containers.installer(layer.base_digest, folder / "debs")
-        partial = folder / layer.name
-        install_debs(self._api, folder.name, config, layer.debs, partial, say)
-        partial.replace(self._pieces / layer.name)
-
-    def _run_script(self, layer: ScriptLayer, folder: Path, say: Say) -> None:
-        """Have a container of the base run a script, unless its piece is here."""
-        self._pieces.mkdir(mode=0o700, exist_ok=True)
-        if self._has(layer.name):
-            return
-        config = self._containers.script(layer.base_digest, folder.name, layer.script.start)
-        partial = folder / layer.name
-        run_script(self._api, folder.name, config, folder / SCRIPT_TAR, partial, say)
-        partial.replace(self._pieces / layer.name)
-
-    def _make_pieces(
-        self,
-        recipe: Recipe,
-        layers: Sequence[Layer],
-        folder: Path,
-        fetch: Callable[[Package, Path], None],
-        say: Say,
-    ) -> None:
-        """Have a container of the base write the pieces that are not here."""
-        self._pieces.mkdir(mode=0o700, exist_ok=True)
-        wanted = {name: wheel for layer in layers for name, wheel in layer.pieces.items()}
-        absent = {name: each for name, each in wanted.items() if not self._has(name)}
-        if not absent:
-            return
-        made_in = folder / "pieces"
-        made_in.mkdir(exist_ok=True)
-        made_in.chmod(0o777)  # the container's user is nobody here; its parent lists for nobody
-        (folder / "wheels").mkdir(exist_ok=True)
-        jobs = []
-        for name, wheel in absent.items():
-            fetch(wheel, folder / "wheels" / wheel.file_name)
-            jobs.append({"wheel": wheel.file_name, "name": wheel.name, "out": name})
-        (folder / "job.json").write_text(json.dumps({"pieces": jobs}))
-        self._run_builder(recipe.base_digest, folder, len(jobs), say)
-        for name in absent:
-            made = made_in / name
-            if made.is_symlink() or not made.is_file():  # the base's own code was at work there
-                raise EngineError(f"the image {recipe.base} does not build what it is asked for")
-            made.replace(self._pieces / name)
-
-    def _has(self, piece: str) -> bool:
-        """Whether a piece is here; its mtime says when it was last asked for."""
-        try:
-            os.utime(self._pieces / piece)
-        except FileNotFoundError:
-            return False
-        return True
-
-    def _run_builder(self, image: str, folder: Path, count: int, say: Say) -> None:
-        name, config = folder.name, self._containers.builder(image, folder)
-        self._api.call("POST", "/containers/create", config, name=name)
-        problem, made = "", 0
-        last: deque[str] = deque(maxlen=SAID_LINES)
-        try:
-            self._api.call("POST", f"/containers/{name}/start")
-            for line in self._api.texts("GET", f"/containers/{name}/logs", stdout=1, follow=1):
-                told = _json_object(line)
-                if "made" in told:
-                    made += 1
-                    say({"made": told["made"], "number": made, "of": count})
-                problem = str(told.get("error", problem))
-                if not told:
-                    last.append(line)
-            code = self._api.call("POST", f"/containers/{name}/wait")["StatusCode"]
-        finally:
-            with contextlib.suppress(DockerError):
-                self._api.call("DELETE", f"/containers/{name}", force=1, v=1)
-        if code or made < count:
-            raise engine_problem(
-                problem or "\n".join((f"the build container ended with {code}", *last))
-            )
-
-
-def _json_object(line: str) -> dict[str, Any]:
-    with contextlib.suppress(ValueError):
-        found = json.loads(line)
-        if isinstance(found, dict):
-            return found
-    return {}

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Union
 
-from kernelext.recipe import Deb, Files, Recipe, Wheel
+from kernelext.recipe import CONDA_PREFIX, CONDA_PYTHON, CondaPackage, Deb, Files, Package, Recipe
 
-LARGE_BYTES = 4_000_000  # such a wheel has a layer of its own
+LARGE_BYTES = 4_000_000  # such a package has a layer of its own
 MAX_LARGE = 60  # of 127 that an engine stacks, the base's among them
+MAX_LARGE_CONDA = 16  # for one machine, and as many for any
 PIECE_FORMAT = "2"  # of what the builder writes
+CONDA_FORMAT = f"conda 1 {CONDA_PREFIX}"
 DEBS_FORMAT = "debs 1"
-SCRIPT_FORMAT = "script 1"
+SCRIPTS_FORMAT = "scripts 1"
+POST_BUILD_FORMAT = "script 1"
 END_OF_TAR = bytes(1024)
 BLOCK_BYTES = 512
 READ_BYTES = 1024 * 1024
@@ -23,22 +26,24 @@ READ_BYTES = 1024 * 1024
 
 @dataclass(frozen=True)
 class Layer:
-    """Some wheels of an image, whose pieces lie one after the other.
+    """Some packages of an image, whose pieces lie one after the other.
 
     Attributes
     ----------
-    wheels : tuple of Wheel
-    base_digest : str
-        Of the image below: pieces hide what it has of the same distributions.
+    packages : tuple of Package
+        Wheels, or packages of conda.
+    ground : str
+        What their pieces depend on besides: the digest of the image in which they are made, as
+        pieces hide what it has of the same distributions.
     """
 
-    wheels: tuple[Wheel, ...]
-    base_digest: str
+    packages: tuple[Package, ...]
+    ground: str
 
     @property
-    def pieces(self) -> dict[str, Wheel]:
-        """The wheels by the names of their pieces."""
-        return {piece_name(wheel, self.base_digest): wheel for wheel in self.wheels}
+    def pieces(self) -> dict[str, Package]:
+        """The packages by the names of their pieces."""
+        return {piece_name(package, self.ground): package for package in self.packages}
 
     @property
     def name(self) -> str:
@@ -62,46 +67,85 @@ class DebLayer:
     base_digest: str
 
     @property
-    def pieces(self) -> dict[str, tuple[Deb, ...]]:
-        """The packages by the name of their piece."""
+    def pieces(self) -> Mapping[str, object]:
+        """The name of the one piece."""
         return {self.name: self.debs}
 
     @property
     def name(self) -> str:
         """The same name for the same bytes."""
-        digests = sorted(chunk.digest for deb in self.debs for chunk in deb.chunks)
-        parts = (DEBS_FORMAT, self.base_digest, *digests)
-        return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+        return _name((DEBS_FORMAT, self.base_digest, *sorted(_digests(self.debs))))
 
 
 @dataclass(frozen=True)
 class ScriptLayer:
-    """What a script changes.
+    """What the scripts change that packages of conda run when all are installed.
+
+    Attributes
+    ----------
+    packages : tuple of CondaPackage
+        Those that have one, in their order.
+    ground : str
+        What the scripts find.
+    """
+
+    packages: tuple[CondaPackage, ...]
+    ground: str
+
+    @property
+    def pieces(self) -> Mapping[str, object]:
+        """The name of the one piece."""
+        return {self.name: self.packages}
+
+    @property
+    def name(self) -> str:
+        """The same name for the same bytes."""
+        return _name((SCRIPTS_FORMAT, self.ground, *_digests(self.packages)))
+
+
+@dataclass(frozen=True)
+class PostBuildLayer:
+    """What a script of the user's changes, which runs over an image that is whole.
 
     Attributes
     ----------
     script : Files
     base_digest : str
-        Of the image that it runs over.
+        Of that image.
     """
 
     script: Files
     base_digest: str
 
     @property
-    def pieces(self) -> dict[str, Files]:
-        """The script by the name of its piece."""
+    def pieces(self) -> Mapping[str, object]:
+        """The name of the one piece."""
         return {self.name: self.script}
 
     @property
     def name(self) -> str:
         """The same name for the same script over the same image."""
         told = (self.script.manifest.digest, self.script.start, self.script.turn)
-        parts = (SCRIPT_FORMAT, self.base_digest, *told)
-        return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+        return _name((POST_BUILD_FORMAT, self.base_digest, *told))
 
 
-AnyLayer = Union[DebLayer, Layer, ScriptLayer]
+AnyLayer = Union[Layer, DebLayer, ScriptLayer, PostBuildLayer]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Layers that can be made side by side, in containers of the same image.
+
+    Attributes
+    ----------
+    layers : tuple of AnyLayer
+        The lowest first.
+    beneath : tuple of AnyLayer
+        What that image has over the base.
+    """
+
+    layers: tuple[AnyLayer, ...]
+    beneath: tuple[AnyLayer, ...] = ()
 
 
 class LayerTar:
@@ -109,7 +153,7 @@ class LayerTar:
 
     Parameters
     ----------
-    layer : Layer, DebLayer or ScriptLayer
+    layer : AnyLayer
     folder : Path
         Has the pieces.
 
@@ -165,30 +209,71 @@ def _without_repeats(paths: Sequence[Path]) -> Iterator[tuple[Path, int, int]]:
             yield path, begin, end
 
 
-def piece_name(wheel: Wheel, base_digest: str) -> str:
-    """Name what a wheel installs over a base."""
-    parts = (PIECE_FORMAT, base_digest, *(chunk.digest for chunk in wheel.chunks))
+def piece_name(package: Package, ground: str) -> str:
+    """Name what a package installs over an image."""
+    form = CONDA_FORMAT if isinstance(package, CondaPackage) else PIECE_FORMAT
+    return _name((form, ground, *_digests([package])))
+
+
+def stages_of(recipe: Recipe) -> list[Stage]:
+    """Say what an image has over its base, the lowest first, and in what each part is made.
+
+    Conda's packages are lowest; their Python, if there is one, installs the wheels. Debian's know
+    nothing of them.
+    """
+    stages = conda_stages_of(recipe)
+    conda = tuple(layer for stage in stages for layer in stage.layers)
+    if recipe.debs:
+        stages.append(Stage((DebLayer(recipe.debs, recipe.base_digest),)))
+    if recipe.has_conda_python:
+        stages.append(Stage(layers_of(recipe.wheels, conda_name(recipe)), conda))
+    else:
+        stages.append(Stage(layers_of(recipe.wheels, recipe.base_digest)))
+    if recipe.script is not None:  # its recipe has nothing else
+        stages.append(Stage((PostBuildLayer(recipe.script, recipe.base_digest),)))
+    return [stage for stage in stages if stage.layers]
+
+
+def conda_stages_of(recipe: Recipe) -> list[Stage]:
+    """Say what of an image is conda's.
+
+    The base's Python unpacks what is for one machine, and the environment's own the rest.
+    """
+    base = recipe.base_digest
+    machine = [package for package in recipe.conda if not package.is_noarch_python]
+    noarch = [package for package in recipe.conda if package.is_noarch_python]
+    scripted = tuple(package for package in recipe.conda if package.has_script)
+    python = _name((base, *_digests(each for each in machine if each.name == CONDA_PYTHON)))
+    lowest = layers_of(machine, base, MAX_LARGE_CONDA)
+    above = layers_of(noarch, python, MAX_LARGE_CONDA)
+    scripts = (ScriptLayer(scripted, conda_name(recipe)),) if scripted else ()
+    stages = [Stage(lowest), Stage(above, lowest), Stage(scripts, (*lowest, *above))]
+    return [stage for stage in stages if stage.layers]
+
+
+def conda_name(recipe: Recipe) -> str:
+    """Name what an image has of conda over its base."""
+    return _name((recipe.base_digest, *_digests(recipe.conda)))
+
+
+def layers_of(
+    packages: Sequence[Package], ground: str, max_large: int = MAX_LARGE
+) -> tuple[Layer, ...]:
+    """Put large packages into layers of their own, lowest the largest, and the rest into one.
+
+    The order depends on the packages alone, so that the same ones make the same image; small
+    ones are added and changed most, and lie on top.
+    """
+    ordered = sorted(packages, key=lambda each: (-each.size_bytes, each.name))
+    large = [package for package in ordered if package.size_bytes >= LARGE_BYTES][:max_large]
+    small = sorted(set(ordered) - set(large), key=lambda each: each.name)
+    groups = [(package,) for package in large] + ([tuple(small)] if small else [])
+    return tuple(Layer(group, ground) for group in groups)
+
+
+def _name(parts: Iterable[str]) -> str:
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
-def layers_of(recipe: Recipe) -> list[Layer]:
-    """Put large wheels into layers of their own, lowest the largest, and the rest into one.
-
-    The order depends on the wheels alone, so that the same wheels make the same image; small
-    ones are added and changed most, and lie on top.
-    """
-    ordered: Sequence[Wheel] = sorted(recipe.wheels, key=lambda each: (-each.size_bytes, each.name))
-    large = [wheel for wheel in ordered if wheel.size_bytes >= LARGE_BYTES][:MAX_LARGE]
-    small = sorted(set(ordered) - set(large), key=lambda each: each.name)
-    groups = [(wheel,) for wheel in large] + ([tuple(small)] if small else [])
-    return [Layer(group, recipe.base_digest) for group in groups]
-
-
-def deb_layers_of(recipe: Recipe) -> list[DebLayer]:
-    """Return the layer below those of wheels, if there are Debian packages."""
-    return [DebLayer(recipe.debs, recipe.base_digest)] if recipe.debs else []
-
-
-def script_layers_of(recipe: Recipe) -> list[ScriptLayer]:
-    """Return the topmost layer, if there is a script."""
-    return [ScriptLayer(recipe.script, recipe.base_digest)] if recipe.script else []
+def _digests(packages: Iterable[Package]) -> Iterator[str]:
+    return (chunk.digest for package in packages for chunk in package.chunks)

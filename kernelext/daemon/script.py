@@ -1,15 +1,12 @@
-"""Runs a script over an image, as root and with the engine's network, for what it changes there."""
+"""How a script of the user's runs over an image: as root, and with the engine's network."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from kernelext.daemon.docker_api import DockerAPI
-from kernelext.daemon.engine import SCRIPT_WORK, Say
-from kernelext.daemon.layer_container import layer_container
-from kernelext.recipe import EPOCH_S
+from kernelext.daemon.engine import SCRIPT_TAR, SCRIPT_WORK, Say
+from kernelext.daemon.installing import Installation
+from kernelext.recipe import EPOCH_S, Files
 
 VARIABLES = {
     "DEBIAN_FRONTEND": "noninteractive",
@@ -18,55 +15,31 @@ VARIABLES = {
 }
 
 
-def script_config(path: str) -> dict[str, Any]:
-    """Return what a container that runs a script has, beside its image and its limits.
+def script_of(script: Files, folder: Path, say: Say) -> Installation:
+    """Return what runs a script, with its folder beside it.
 
     Parameters
     ----------
-    path : str
-        Relative to the working folder.
-    """
-    return {
-        # A shell: it takes also a script without a first line that names one.
-        "Entrypoint": ["sh", "-c", 'exec "$0"', f"./{path}"],
-        "Env": [f"{key}={value}" for key, value in VARIABLES.items()],
-        "User": "0:0",
-        "WorkingDir": f"/{SCRIPT_WORK}",
-        "Tty": True,  # its log is plain lines
-    }
-
-
-def run_script(
-    api: DockerAPI, name: str, config: Mapping[str, Any], tar: Path, target: Path, say: Say
-) -> None:
-    """Run a script in a container, and write what that changes as a piece of a layer.
-
-    Parameters
-    ----------
-    api : DockerAPI
-    name : str
-        Of the container.
-    config : mapping
-        With `script_config`.
-    tar : Path
-        The script and what lies beside it, as they lie in the container.
-    target : Path
-        Of the piece; beside it there is room for the changed files.
+    script : Files
+    folder : Path
+        Of the build; has the files as a tar, as they are to lie in the container.
     say : callable
         Told what the script says, a JSON object each time.
-
-    Raises
-    ------
-    EngineError, DiskFull
-        It fails; has the last that it said.
     """
-    script = str(config["Entrypoint"][-1]).rpartition("/")[2]
+    name = script.start.rpartition("/")[2]
 
     def hear(line: str) -> None:
-        say({"step": 1, "of": 1, "instruction": script, "line": line, "container": name})
+        told = {"step": 1, "of": 1, "instruction": name, "line": line}
+        say({**told, "container": folder.name})
 
     hear("")
-    with layer_container(api, name, config) as container:
-        api.put_files(name, tar)
-        container.run(f"{script} fails", hear)
-        container.write_changes(target)
+    return Installation(
+        # A shell: it takes also a script without a first line that names one.
+        ["sh", "-c", 'exec "$0"', f"./{script.start}"],
+        VARIABLES,
+        f"{name} fails",
+        hear,
+        f"/{SCRIPT_WORK}",
+        is_online=True,
+        files=folder / SCRIPT_TAR,
+    )

@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from kernelext.errors import ImageBuildError
+from kernelext.image.condapart import CondaPart
 from kernelext.image.jobs import Check, Say
 from kernelext.image.lines import WHEEL, is_path
 from kernelext.image.locals import gone_problem, is_wanted, requirement_of
 from kernelext.image.metadata import addressed_by, package_name
-from kernelext.image.resolving import read_lock, resolve
+from kernelext.image.resolving import prefer, read_lock, resolve
 from kernelext.image.target import Target
 from kernelext.image.wanted import Local, Wanted
 from kernelext.image.wheelhouse import Wheelhouse
@@ -47,12 +48,14 @@ class Chooser:
         built = [pin for pin in read_lock(lock, target) if pin.url.startswith(own)]
         return all(self._house.path(pin).exists() for pin in built)
 
-    def lock(self, target: Target, earlier: str, say: Say, check: Check) -> str:
+    def lock(self, target: Target, conda: CondaPart, earlier: str, say: Say, check: Check) -> str:
         """Choose wheels for a Python.
 
         Parameters
         ----------
         target : Target
+        conda : CondaPart
+            What it has is not asked for again, and other versions only where they are needed.
         earlier : str
             A lock whose versions are kept where they are still possible.
         say : callable
@@ -76,7 +79,8 @@ class Chooser:
             if is_wanted(local, target)
         ]
         overrides = self._overrides(built, target, say, check)
-        requirements = (*self._wanted.requirements, *built)
+        requirements = (*filter(conda.lacks, self._wanted.requirements), *built)
+        earlier = prefer(earlier, conda.distributions)
         wanted = replace(self._wanted, requirements=requirements, overrides=overrides)
         say(f"resolving {wanted.source} for Python {target.python}")
         try:

@@ -6,13 +6,15 @@ import contextlib
 import secrets
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from kernelext.errors import ImageBuildError, ImageNotFound
 from kernelext.hosts.config import HostConfig
 from kernelext.hosts.sizes import size_text
 from kernelext.image.choosing import Chooser
+from kernelext.image.conda import Record, resolve_conda
+from kernelext.image.condapart import CondaPart, fetch_conda_part
 from kernelext.image.debian import DPKG_STATUS, OS_RELEASE, Release, resolve_debs
 from kernelext.image.dockerfile import DockerfileBuild
 from kernelext.image.finding import find_image
@@ -81,6 +83,8 @@ class Environment:
         self._wheels = Wheelhouse(home / "wheels", environ, wanted.requirements)
         self._chooser = Chooser(wanted, project, self._wheels, environ)
         self._debs = Wheelhouse(home / "debs")
+        self._conda = Wheelhouse(home / "conda")
+        self._channels = home / "channels"
         self._lock = threading.Lock()
         self._is_fresh = False
         owner = str(project) if name == PROJECTS else f"the recipe {name}"
@@ -170,9 +174,9 @@ class Environment:
         else:
             find_image(link, base, others, say, check)
         below = made[-1] if made else base
-        self._require_python(link.image(below), below)
         packages: Recipe | None = None
-        if wanted.has_packages or not (made or wanted.script):
+        is_more = wanted.has_packages or self._asks_other_python(link.image(below))
+        if is_more or not (made or wanted.script):
             packages = self._build_packages(link, below, say, check)
             below = packages.tag
             made.append(below)
@@ -189,14 +193,20 @@ class Environment:
         """Have what is to be installed over an image that is there."""
         facts = link.image(base)
         with self._lock:
-            pins = self._absent_pins(facts, self._pins(Target.of(facts, base), say, check))
+            target = Target.of(facts, base)
+            conda = self._conda_part(facts, target, base, say, check)
+            there: Mapping[str, str] = facts.packages
+            if conda.python:
+                target, there = replace(target, python=conda.python), conda.distributions
+            pins = self._absent_pins(there, self._pins(target, conda, say, check))
             wheels = self._wheels.fetch(Wheel, pins, say, check)
             deb_pins = self._deb_pins(link, base, facts.digest, say, check)
             debs = self._debs.fetch(Deb, deb_pins, say, check)
         paths: dict[Package, Path] = dict(zip(wheels, map(self._wheels.path, pins), strict=True))
         paths.update(zip(debs, map(self._debs.path, deb_pins), strict=True))
+        paths.update(conda.paths)
         ordered = tuple(sorted(wheels, key=lambda each: each.name))
-        recipe = Recipe(base, facts.digest, ordered, self._name, tuple(debs))
+        recipe = Recipe(base, facts.digest, ordered, self._name, tuple(debs), conda.packages)
         self._build_there(link, recipe, paths, say, check)
         return recipe
 
@@ -206,14 +216,6 @@ class Environment:
         self._is_fresh = True
         if self.wanted.dockerfile or self.wanted.script:
             self._notes.write({**self._notes.read(), "turn": secrets.token_hex(4)})
-
-    def _require_python(self, facts: ImageFacts, base: str) -> None:
-        wanted = self.wanted.python
-        if wanted and not f"{facts.python}.".startswith(f"{wanted}."):
-            raise ImageBuildError(
-                f"{self.wanted.source} asks for Python {wanted}, and {base or 'the image'} has"
-                f" {facts.python}: name a base with Python {wanted} in [image]"
-            )
 
     # what is known
 
@@ -240,14 +242,50 @@ class Environment:
 
     # from what is wanted to packages
 
-    def _pins(self, target: Target, say: Say, check: Check) -> tuple[Pin, ...]:
+    def _pins(self, target: Target, conda: CondaPart, say: Say, check: Check) -> tuple[Pin, ...]:
         notes = self._notes.read()
         locks = notes.setdefault("locks", {})
         if not self._chooser.is_whole(locks.get(target.key, ""), target):
             earlier = locks.get(target.key) or notes.get("earlier", {}).get(target.key, "")
-            locks[target.key] = self._chooser.lock(target, earlier, say, check)
+            locks[target.key] = self._chooser.lock(target, conda, earlier, say, check)
             self._notes.write(notes)
         return read_lock(locks.get(target.key, ""), target)
+
+    def _conda_part(
+        self, facts: ImageFacts, target: Target, base: str, say: Say, check: Check
+    ) -> CondaPart:
+        """Return what is from conda's channels: a Python alone only where the base has another."""
+        if not self.wanted.conda_names and not self._asks_other_python(facts):
+            return CondaPart()
+        try:
+            records = self._conda_records(target.platform, say, check)
+        except ImageBuildError as exc:
+            if self.wanted.conda_names:
+                raise
+            raise ImageBuildError(
+                f"{self.wanted.source} asks for Python {self.wanted.python}, and"
+                f" {base or 'the image'} has {facts.python}: name a base with Python"
+                f" {self.wanted.python} in [image]; conda's is not to be had, as {exc}"
+            ) from exc
+        return fetch_conda_part(records, self._conda, say, check)
+
+    def _asks_other_python(self, facts: ImageFacts) -> bool:
+        asked = self.wanted.python
+        return bool(asked) and not f"{facts.python}.".startswith(f"{asked}.")
+
+    def _conda_records(self, platform: str, say: Say, check: Check) -> list[Record]:
+        """Return what conda's packages are, chosen once for a machine and a C library."""
+        notes = self._notes.read()
+        locks = notes.setdefault("conda", {})
+        if platform not in locks:
+            say(f"resolving conda's packages of {self.wanted.source}")
+            earlier = notes.get("earlier_conda", {}).get(platform, ())
+            locks[platform] = resolve_conda(
+                self.wanted, platform, self._channels, self._environ, earlier, check
+            )
+            self._notes.write(notes)
+        found: list[Record] = locks[platform]
+        return found
 
     def _deb_pins(
         self, link: HostLink, base: str, base_digest: str, say: Say, check: Check
@@ -266,9 +304,9 @@ class Environment:
             self._notes.write(notes)
         return [Pin.from_json(pin) for pin in locks[base_digest]]
 
-    def _absent_pins(self, facts: ImageFacts, pins: Sequence[Pin]) -> list[Pin]:
-        """Leave out what the base has in the same version; a package of one's own is brought."""
-        there = {normal_name(name): version for name, version in facts.packages.items()}
+    def _absent_pins(self, packages: Mapping[str, str], pins: Sequence[Pin]) -> list[Pin]:
+        """Leave out what the image below has in the same version, but what is one's own."""
+        there = {normal_name(name): version for name, version in packages.items()}
         return [
             pin
             for pin in pins

@@ -37,7 +37,9 @@ class Notes:
         if found.get("wanted") == self._wanted:
             return found
         earlier = found.get("earlier", {}) | found.get("locks", {})
-        kept = {"earlier": earlier, "turn": found.get("turn", "")}
+        conda = found.get("earlier_conda", {}) | found.get("conda", {})
+        turn = found.get("turn", "")
+        kept = {"earlier": earlier, "earlier_conda": conda, "turn": turn}
         return {"wanted": self._wanted, "project": self._owner, **kept}
 
     def write(self, notes: Mapping[str, Any]) -> None:

@@ -106,9 +106,11 @@ def _read_folder(path: Path, source: str, project: Path, limit_bytes: int) -> Wa
         raise ImageBuildError(f"{source} has none of {known}; write one, or name a file")
     wanted = _read_packages(path, source, project)
     apt = [word for line in _lines_if(path / APT_FILE) for word in line.split()]
-    python = _read_python(path / PYTHON_FILE, source) or wanted.python
+    python = _read_python(path / PYTHON_FILE, source)
+    if python:  # conda's, where the base has another
+        wanted = replace(wanted, python=python, conda=(*wanted.conda, f"python={python}"))
     script = look_at(path, SCRIPT, limit_bytes) if SCRIPT in there else None
-    return replace(wanted, apt=tuple(apt), python=python, script=script)
+    return replace(wanted, apt=tuple(apt), script=script)
 
 
 def _read_packages(path: Path, source: str, project: Path) -> Wanted:
@@ -135,27 +137,36 @@ def _lines_if(path: Path) -> list[str]:
 
 
 def _read_conda(path: Path, source: str, project: Path) -> Wanted:
-    """Read the pip part of an environment of conda's, and its Python."""
+    """Read an environment of conda's: its packages and channels, and its pip part."""
     import yaml  # a project without such a file does not wait for it
 
     try:
         table = yaml.safe_load(path.read_text(encoding="utf-8"))
         needs = table["dependencies"]
-        texts = [need for need in needs if isinstance(need, str)]
+        texts = [need.strip() for need in needs if isinstance(need, str)]
         lines = [line for need in needs if isinstance(need, dict) for line in need["pip"]]
+        channels = [str(channel) for channel in table.get("channels") or ()]
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as exc:
         raise ImageBuildError(f"{source} cannot be read as an environment of conda: {exc}") from exc
-    specs = [CONDA_SPEC.fullmatch(text.strip().rpartition("::")[2]) for text in texts]
+    specs = [CONDA_SPEC.fullmatch(text.rpartition("::")[2]) for text in texts]
+    if None in specs:
+        wrong = texts[specs.index(None)]
+        raise ImageBuildError(f"{source} asks for {wrong!r}, which is no package of conda")
     named = {spec[1].lower(): spec[2] for spec in specs if spec}
-    others = sorted(named.keys() - {"python", "pip"})
-    if others or len(named) < len(texts):
-        raise ImageBuildError(
-            f"{source} takes {', '.join(others) or 'something'} from conda's channels, and images"
-            " are built of wheels: write them below `- pip:`, by their names there"
-        )
     python = re.match(r"={1,2}\s*(\d+\.\d+)", named.get("python", ""))
     wanted = read_lines(map(str, lines), path.parent, source, project)
-    return replace(wanted, python=python[1] if python else "")
+    return replace(
+        wanted,
+        python=python[1] if python else "",
+        conda=tuple(texts),
+        channels=tuple(_channel(channel, path.parent) for channel in channels),
+    )
+
+
+def _channel(name: str, folder: Path) -> str:
+    """Return a channel's name; a folder's is its address."""
+    is_folder = name.startswith((".", "/"))
+    return (folder / name).resolve().as_uri() if is_folder else name
 
 
 def _read_lock(path: Path, source: str) -> Wanted:

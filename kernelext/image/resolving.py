@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import tempfile
@@ -103,6 +104,26 @@ def resolve(
         what = f"{wanted.source} for Python {target.python}"
         run_uv(words, folder, environ, f"{what} cannot be resolved", check=check)
         return lock.read_text(encoding="utf-8")
+
+
+def prefer(lock: str, versions: Mapping[str, str]) -> str:
+    """Return a lock that `resolve` takes for an earlier one, with some versions beside its own.
+
+    Parameters
+    ----------
+    lock : str
+        Of `resolve`; may be empty.
+    versions : mapping of str to str
+        By name.
+    """
+    if not versions:
+        return lock
+    packages = tomllib.loads(lock).get("packages", ())
+    kept = {str(each["name"]): str(each["version"]) for each in packages if "version" in each}
+    lines = ['lock-version = "1.0"', 'created-by = "kernelext"']
+    for name, version in sorted({**kept, **versions}.items()):
+        lines += ["[[packages]]", f"name = {json.dumps(name)}", f"version = {json.dumps(version)}"]
+    return "\n".join([*lines, ""])
 
 
 def read_lock(lock: str, target: Target) -> tuple[Pin, ...]:

@@ -13,8 +13,8 @@ from kernelext.recipe import normal_name
 def satisfies(facts: ImageFacts, wanted: Wanted) -> bool:
     """Whether an image surely has all that is asked for, in versions that may be.
 
-    Packages from folders, from Git and of Debian cannot be told by what an image says of itself,
-    and neither can extras, a Dockerfile's steps and what a script has changed.
+    Packages from folders, from Git, of conda and of Debian cannot be told by what an image says of
+    itself, and neither can extras, a Dockerfile's steps and what a script has changed.
 
     Raises
     ------
@@ -29,7 +29,7 @@ def satisfies(facts: ImageFacts, wanted: Wanted) -> bool:
     >>> satisfies(facts, Wanted("requirements.txt", ("numpy<2",)))
     False
     """
-    if wanted.local or wanted.apt or wanted.dockerfile or wanted.script:
+    if wanted.local or wanted.apt or wanted.conda_names or wanted.dockerfile or wanted.script:
         return False
     if wanted.python and not f"{facts.python}.".startswith(f"{wanted.python}."):
         return False

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+SPEC_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+IN_ANY_IMAGE = {"python", "pip"}
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,10 @@ class Wanted:
         The version that the base has to have, as far as it is said.
     apt : tuple of str
         Debian packages.
+    conda : tuple of str
+        Specifications of conda's packages, Python and pip among them.
+    channels : tuple of str
+        Where these are from, the first before the others; none is conda-forge.
     dockerfile : Folder or None
         What makes the image that all this is over.
     script : Folder or None
@@ -91,13 +99,27 @@ class Wanted:
     python: str = ""
     apt: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
+    conda: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
     dockerfile: Folder | None = None
     script: Folder | None = None
 
     @property
     def has_packages(self) -> bool:
-        """Whether anything is to be installed."""
-        return bool(self.requirements or self.local or self.apt)
+        """Whether anything is to be installed, on whatever Python."""
+        return bool(self.requirements or self.local or self.apt or self.conda_names)
+
+    @property
+    def conda_names(self) -> set[str]:
+        """The packages of conda that are asked for, but those that any image has.
+
+        Examples
+        --------
+        >>> Wanted("", conda=("python=3.12", "pip", "conda-forge::R-base >=4")).conda_names
+        {'r-base'}
+        """
+        names = {SPEC_NAME.match(text.rpartition("::")[2].strip()) for text in self.conda}
+        return {name[0].lower() for name in names if name} - IN_ANY_IMAGE
 
     @property
     def digest(self) -> str:
@@ -112,12 +134,12 @@ class Wanted:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Wanted:
         """Read the JSON form of one that reads no folder."""
-        requirements, constraints, apt, overrides = (
-            tuple(data.get(key, ())) for key in ("requirements", "constraints", "apt", "overrides")
-        )
+        lists: dict[str, Any] = {
+            key: tuple(data.get(key, ()))
+            for key in ("requirements", "constraints", "apt", "overrides", "conda", "channels")
+        }
         local = tuple(Local.from_json(each) for each in data.get("local", ()))
-        source, python = str(data["source"]), str(data.get("python", ""))
-        return cls(source, requirements, constraints, local, python, apt, overrides)
+        return cls(str(data["source"]), local=local, python=str(data.get("python", "")), **lists)
 
     def with_more(self, more: Wanted) -> Wanted:
         """Return what is wanted here and there."""

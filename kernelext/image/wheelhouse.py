@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from kernelext.bundle import file_chunks
 from kernelext.errors import ImageBuildError
+from kernelext.image.logins import hide_logins
 from kernelext.image.resolving import Pin
 from kernelext.recipe import P
 
@@ -26,7 +27,7 @@ LOOK_S = 0.1
 
 
 class Wheelhouse:
-    """A folder of wheels or of Debian packages: ``DIGEST/FILE``.
+    """A folder of wheels, or of packages of Debian or conda: ``DIGEST/FILE``.
 
     Parameters
     ----------
@@ -130,8 +131,8 @@ class Wheelhouse:
         finally:
             partial.unlink(missing_ok=True)
         raise ImageBuildError(
-            f"{pin.name} {pin.version} cannot be fetched ({problem[:200]}); build again when the"
-            " package index can be reached: what has come is kept"
+            f"{pin.name} {pin.version} cannot be fetched ({hide_logins(problem)[:200]}); build"
+            " again when the package index can be reached: what has come is kept"
         )
 
     def _copy(self, pin: Pin, target: Path) -> str:

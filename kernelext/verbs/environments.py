@@ -101,10 +101,20 @@ def require_no_other(context: Context, source: str) -> None:
             f"[image] of kernelext.toml says that this project's image is made of {table.source};"
             f" write {written} there"
         )
-    if table is None and context.settings.image:
+    require_no_ready_image(context, source)
+
+
+def require_no_ready_image(context: Context, source: str) -> None:
+    """Refuse to make an image of a source for a project whose `kernelext.toml` names a ready one.
+
+    Raises
+    ------
+    ImageBuildError
+    """
+    if context.settings.environment is None and context.settings.image:
         raise ImageBuildError(
-            f"kernelext.toml has this project's cells run in {context.settings.image}; write"
-            f" [image] with {written} there instead"
+            f"kernelext.toml has this project's cells run in {context.settings.image}, a ready"
+            f' image; write [image] with from = "{source}" there instead'
         )
 
 

@@ -19,6 +19,8 @@ from kernelext.verbs.context import Context
 
 HELP = "free disk: old blobs and unfetched results on hosts, old values at home"
 
+PACKAGES = {"wheels": "wheels", "debs": "Debian packages", "conda": "packages of conda"}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the options."""
@@ -91,7 +93,7 @@ def _home(context: Context, older_than_s: float, *, dry_run: bool) -> list[str]:
         if not dry_run:
             for folder in (context.runs_dir / row.id).glob(f"*/*/{VALUES_NAME}"):
                 shutil.rmtree(folder, ignore_errors=True)
-    for name, what in (("wheels", "wheels"), ("debs", "Debian packages")):
+    for name, what in PACKAGES.items():
         packages = Wheelhouse(data_dir(context.environ) / name)
         size_bytes = packages.drop(time.time() - older_than_s, dry_run=dry_run)
         if size_bytes:

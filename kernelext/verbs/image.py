@@ -38,6 +38,7 @@ from kernelext.verbs.environments import (
     note_imports,
     projects_by_tag,
     require_no_other,
+    require_no_ready_image,
 )
 from kernelext.verbs.imagehosts import named_hosts, on_host, on_hosts
 from kernelext.verbs.neighbours import neighbours
@@ -124,6 +125,7 @@ def _build(context: Context, options: argparse.Namespace) -> str:
 
 def _own_environment(context: Context, *, again: bool) -> tuple[Environment, list[str]]:
     """Return the project's environment, by what it imports now, and what there is to say of it."""
+    require_no_ready_image(context, IMPORTS)
     lines: list[str] = []
     if again or is_of_imports(context):
         unknown = note_imports(context).unknown
@@ -163,8 +165,9 @@ def _contents(environment: Environment, built: Built, host: HostConfig) -> str:
     wanted = environment.wanted
     parts = []
     if built.packages is not None:
-        wheels, debs = built.packages.wheels, built.packages.debs
+        wheels, conda, debs = built.packages.wheels, built.packages.conda, built.packages.debs
         parts.append(f"{len(wheels)} wheels, {size_text(sum(each.size_bytes for each in wheels))}")
+        parts += [f"{len(conda)} packages of conda"] if conda else []
         parts += [f"{len(debs)} Debian packages"] if debs else []
     if wanted.script is not None:
         parts.append(f"what {wanted.script.start} has changed")

@@ -17,10 +17,13 @@ from ..image.wheels import make_wheel
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A build's folder with two wheels."""
-    (tmp_path / "wheels").mkdir()
+    (tmp_path / "packages").mkdir()
     (tmp_path / "pieces").mkdir()
-    wheels = [make_wheel(tmp_path / "wheels", name) for name in ("one", "two")]
-    jobs = [{"wheel": wheel.name, "name": wheel.name[:3], "out": wheel.stem} for wheel in wheels]
+    wheels = [make_wheel(tmp_path / "packages", name) for name in ("one", "two")]
+    jobs = [
+        {"file": wheel.name, "kind": "wheel", "name": wheel.name[:3], "out": wheel.stem}
+        for wheel in wheels
+    ]
     (tmp_path / "job.json").write_text(json.dumps({"pieces": jobs}))
     return tmp_path
 
@@ -37,7 +40,7 @@ def test_all_pieces_are_made(folder: Path, capfd: pytest.CaptureFixture[str]) ->
 
 
 def test_what_is_no_wheel_is_named(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    next((folder / "wheels").glob("two*")).write_bytes(b"no wheel")
+    next((folder / "packages").glob("two*")).write_bytes(b"no wheel")
     assert builder.main([str(folder)]) == 1
     assert said(capfd)[-1]["error"].startswith("two cannot be installed: File is not a zip file")
 

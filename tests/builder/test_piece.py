@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kernelext.builder.piece import EPOCH_S, write_piece
+from kernelext.builder.piece import write_piece
+from kernelext.recipe import EPOCH_S
 
 from ..image.wheels import make_wheel
 

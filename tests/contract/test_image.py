@@ -465,14 +465,16 @@ def test_what_notebook_and_project_import(
 def test_python_that_the_base_has_not(
     lab_notebook: Notebook, project: Path, hosts: list[Host], index: Index
 ) -> None:
-    (project / "environment.yml").write_text("dependencies: [python=3.12, {pip: [one]}]\n")
+    channels = "channels: [./nowhere]"
+    text = f"{channels}\ndependencies: [python=3.12, {{pip: [one]}}]\n"
+    (project / "environment.yml").write_text(text)
     table = f'[image]\nbase = "{PLAIN_TAG}"\nfrom = "environment.yml"\n'
     (project / "kernelext.toml").write_text(table)
     shown = fail(lab_notebook, "%%remote host01\nx = 1")
     assert isinstance(shown.error, ImageBuildError)
     assert "asks for Python 3.12, and python:3.11-slim has 3.11.2" in sentence(shown)
     make_wheel(index.folder, "one")
-    (project / "environment.yml").write_text("dependencies: [python=3.11, {pip: [one]}]\n")
+    (project / "environment.yml").write_text(text.replace("3.12", "3.11"))
     lab_notebook.check(CELL.format("host01"))
 
 

@@ -17,9 +17,11 @@ from typing import Any
 import pytest
 
 from kernelext.daemon.docker_api import DockerAPI
-from kernelext.daemon.docker_archive import image_config, partial_archive, whole_archive
-from kernelext.daemon.docker_images import Containers, DockerImages
+from kernelext.daemon.docker_archive import partial_archive, whole_archive
+from kernelext.daemon.docker_images import DockerImages
+from kernelext.daemon.image_config import image_config
 from kernelext.daemon.layers import LayerTar, layers_of, piece_name
+from kernelext.daemon.pieces import Containers
 from kernelext.models import Chunk
 from kernelext.recipe import NAMESPACE, Package, Recipe, Wheel
 
@@ -88,10 +90,10 @@ def take_in(host: Host, data: Iterator[bytes]) -> subprocess.CompletedProcess[by
 def test_containerd_takes_an_image_as_a_whole_alone(
     host: Host, api: DockerAPI, base: dict[str, Any], recipe: Recipe, tmp_path: Path
 ) -> None:
-    (layer,) = layers_of(recipe)
+    (layer,) = layers_of(recipe.wheels, recipe.base_digest)
     tar = LayerTar(layer, tmp_path / "pieces")
     diff_ids = [*base["RootFS"]["Layers"], tar.diff_id()]
-    config = image_config(base, diff_ids)
+    config = image_config(base, recipe, diff_ids, {})
     tars = {tar.diff_id(): tar}
     size_bytes, partial = partial_archive(recipe.tag, config, diff_ids, tars)
     data = b"".join(partial)
@@ -108,7 +110,7 @@ def test_containerd_takes_an_image_as_a_whole_alone(
 def test_engine_has_the_same_image_of_parts_and_of_all(
     host: Host, api: DockerAPI, recipe: Recipe, tmp_path: Path, takes_parts: bool
 ) -> None:
-    nothing = Containers(lambda *_: {}, lambda *_: {}, lambda *_: {})
+    nothing = Containers(lambda *_: {}, lambda *_: {})
     images = DockerImages(api, tmp_path, nothing)
     folder = tmp_path / "build"
     folder.mkdir()

@@ -8,11 +8,13 @@ import pytest
 
 from kernelext.errors import EngineError
 
+from ..image.condas import make_channel
 from ..image.wheels import Index, make_wheel
 from ..lab.host import Host
 from ..lab.images import PLAIN_TAG
 from .interrupts import CtrlC
 from .notebook import Notebook
+from .test_conda import HELLO, other_python
 from .test_dockerfile import READ, containers, hosts, left_between
 from .test_failures import fail
 from .test_image import image_ids, index
@@ -61,6 +63,31 @@ def test_script_runs_over_the_packages(
     assert len(image_ids(hosts[0])) == len(before) + 1
     lab_notebook.check(READ.format("host02", "/opt/words.txt"))
     assert set(image_ids(hosts[1])) <= set(image_ids(hosts[0]))
+
+
+def test_script_runs_over_packages_of_conda(
+    lab_notebook: Notebook, folder: Path, hosts: list[Host], tmp_path: Path
+) -> None:
+    """Its folder's `environment.yml` is as any other, and what it installs is found."""
+    channel = make_channel(tmp_path / "channel", HELLO)
+    text = f"channels: ['{channel}']\ndependencies: [hello]\n"
+    (folder / "environment.yml").write_text(text)
+    (folder / "postBuild").write_text("#!/bin/sh -e\nhello > /opt/said\n")
+    said = lab_notebook.check("%remote image build --on host01").stdout
+    assert "1 packages of conda, what postBuild has changed, over python:3.11-slim" in said
+    lab_notebook.check(READ.format("host01", "/opt/said"))
+    assert lab_notebook.names["said"] == "hello from a package"
+
+
+def test_python_that_the_base_has_not_is_condas(
+    lab_notebook: Notebook, folder: Path, hosts: list[Host], tmp_path: Path
+) -> None:
+    channel = make_channel(tmp_path / "channel", other_python(hosts[0]))
+    (folder / "environment.yml").write_text(f"channels: ['{channel}']\ndependencies: []\n")
+    (folder / "runtime.txt").write_text("python-3.9\n")
+    (folder / "postBuild").write_text("python3 -V > /opt/said\n")
+    lab_notebook.check(READ.format("host01", "/opt/said"))
+    assert lab_notebook.names["said"].startswith("Python 3.9.")
 
 
 def test_script_that_changes_nothing(

@@ -5,11 +5,21 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
-from kernelext.daemon.layers import LARGE_BYTES, MAX_LARGE, LayerTar, deb_layers_of, layers_of
+from kernelext.daemon.layers import (
+    LARGE_BYTES,
+    MAX_LARGE,
+    AnyLayer,
+    DebLayer,
+    Layer,
+    LayerTar,
+    PostBuildLayer,
+    stages_of,
+)
 from kernelext.models import Chunk, to_json
-from kernelext.recipe import Deb, Recipe, Wheel
+from kernelext.recipe import CondaPackage, Deb, Files, Recipe, Wheel
 
 BASE = "sha256:" + "0" * 64
 
@@ -23,8 +33,13 @@ def recipe(**sizes: int) -> Recipe:
     return Recipe("base:1", BASE, tuple(wheel(name, size) for name, size in sizes.items()))
 
 
+def layers_of(asked: Recipe) -> list[AnyLayer]:
+    return [layer for stage in stages_of(asked) for layer in stage.layers]
+
+
 def names(asked: Recipe) -> list[list[str]]:
-    return [[each.name for each in layer.wheels] for layer in layers_of(asked)]
+    layers = [layer for layer in layers_of(asked) if isinstance(layer, Layer)]
+    return [[each.name for each in layer.packages] for layer in layers]
 
 
 def test_small_wheels_share_the_topmost_layer() -> None:
@@ -55,13 +70,81 @@ def test_engines_stack_so_many_layers_and_no_more() -> None:
 def test_debian_packages_are_one_layer_of_a_base() -> None:
     one, other = (Deb(name, "1", f"{name}.deb", (Chunk(name * 64, 1),)) for name in "ab")
     asked = Recipe("base:1", BASE, debs=(one, other))
-    (layer,) = deb_layers_of(asked)
-    (same,) = deb_layers_of(Recipe("base:2", BASE, debs=(other, one)))
-    (less,) = deb_layers_of(Recipe("base:1", BASE, debs=(one,)))
+    (layer,) = layers_of(asked)
+    (same,) = layers_of(Recipe("base:2", BASE, debs=(other, one)))
+    (less,) = layers_of(Recipe("base:1", BASE, debs=(one,)))
     assert layer.name == same.name != less.name
-    assert deb_layers_of(recipe(numpy=1)) == []
     assert [chunk.digest[0] for chunk in asked.chunks] == ["a", "b"]
     assert Recipe.from_json(to_json(asked)) == asked
+
+
+def conda(name: str, kind: str = "", size_bytes: int = 1) -> CondaPackage:
+    digest = hashlib.sha256(f"conda {name}".encode()).hexdigest()
+    chunks = (Chunk(digest, size_bytes),)
+    return CondaPackage(name, "1.0", f"{name}.conda", chunks, kind == "noarch", kind == "script")
+
+
+def stages(*packages: CondaPackage, wheels: tuple[Wheel, ...] = ()) -> list[tuple[list[str], int]]:
+    """What each stage has, and how many layers its containers have over the base."""
+    asked = Recipe("base:1", BASE, wheels, debs=(Deb("d", "1", "d.deb", ()),), conda=packages)
+    assert Recipe.from_json(to_json(asked)) == asked
+    found = []
+    for stage in stages_of(asked):
+        packed = [each.packages for each in stage.layers if not isinstance(each, DebLayer)]
+        names = [package.name for group in packed for package in group] or ["debs"]
+        found.append((names, len(stage.beneath)))
+    return found
+
+
+def test_conda_python_installs_what_lies_over_it() -> None:
+    python, tool = conda("python", size_bytes=LARGE_BYTES), conda("tool", "script")
+    pure, one = conda("pure", "noarch"), (wheel("one", 1),)
+    assert stages(python, tool, pure, wheels=one) == [
+        (["python", "tool"], 0),
+        (["pure"], 2),
+        (["tool"], 3),
+        (["debs"], 0),
+        (["one"], 4),
+    ]
+
+
+def test_python_of_the_base_stays_without_one_of_conda() -> None:
+    assert stages(conda("tool"), wheels=(wheel("one", 1),)) == [
+        (["tool"], 0),
+        (["debs"], 0),
+        (["one"], 0),
+    ]
+
+
+def test_script_is_a_layer_of_its_files_its_turn_and_the_image_below() -> None:
+    files = Files(Chunk("a" * 64, 1), "own/postBuild")
+    first = Recipe("base:1", BASE, script=files)
+    others = (
+        Recipe("base:1", BASE, script=replace(files, manifest=Chunk("b" * 64, 1))),
+        Recipe("base:1", BASE, script=replace(files, turn="2")),
+        Recipe("base:1", BASE[:-1] + "1", script=files),
+    )
+    made = [layers_of(asked) for asked in (first, *others)]
+    assert [[type(layer) for layer in layers] for layers in made] == [[PostBuildLayer]] * 4
+    assert len({layers[0].name for layers in made}) == 4
+    assert Recipe.from_json(to_json(first)) == first
+
+
+def test_another_package_of_conda_does_not_change_the_layers_of_others() -> None:
+    def layers(*packages: CondaPackage) -> dict[str, str]:
+        recipe = Recipe("base:1", BASE, (wheel("one", 1),), conda=packages)
+        found = [layer for layer in layers_of(recipe) if isinstance(layer, Layer)]
+        return {layer.packages[0].name: layer.name for layer in found}
+
+    python, pure = conda("python", size_bytes=LARGE_BYTES), conda("pure", "noarch")
+    before = layers(python, pure)
+    after = layers(python, pure, conda("tool"))
+    assert [before[name] == after[name] for name in ("python", "pure", "one")] == [
+        True,
+        True,
+        False,  # it may replace what any of them has
+    ]
+    assert layers(conda("a"), conda("b"))["one"] == layers(conda("b"))["one"]  # no Python there
 
 
 def write_piece(path: Path, files: dict[str, bytes]) -> None:

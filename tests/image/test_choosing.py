@@ -10,6 +10,7 @@ import pytest
 
 from kernelext.errors import ImageBuildError
 from kernelext.image.choosing import Chooser
+from kernelext.image.condapart import CondaPart
 from kernelext.image.resolving import read_lock
 from kernelext.image.wanted import Local, Wanted
 from kernelext.image.wheelhouse import Wheelhouse
@@ -30,7 +31,7 @@ def test_built_wheel_that_was_collected_is_built_again(index: Index, tmp_path: P
 
     def choose(earlier: str) -> list[Wheel]:
         nonlocal lock
-        lock = chooser.lock(TARGET, earlier, said.append, lambda: None)
+        lock = chooser.lock(TARGET, CondaPart(), earlier, said.append, lambda: None)
         return house.fetch(Wheel, read_lock(lock, TARGET), said.append)
 
     lock = ""
@@ -59,7 +60,7 @@ def test_what_a_package_takes_from_an_address_itself(index: Index, tmp_path: Pat
 
     def names(*local: Local) -> list[str]:
         chooser = Chooser(Wanted("requirements.txt", local=local), tmp_path, house, environ)
-        lock = chooser.lock(TARGET, "", lambda _: None, lambda: None)
+        lock = chooser.lock(TARGET, CondaPart(), "", lambda _: None, lambda: None)
         return [pin.name for pin in read_lock(lock, TARGET)]
 
     assert names(Local(str(folder))) == ["own"]
@@ -76,7 +77,7 @@ def test_package_that_this_python_does_not_want_is_not_built(tmp_path: Path) -> 
     absent = Local(str(tmp_path / "absent"), marker="sys_platform == 'win32'")
     wanted = Wanted("requirements.txt", local=(absent,))
     chooser = Chooser(wanted, tmp_path, Wheelhouse(tmp_path / "house"), os.environ)
-    assert chooser.lock(TARGET, "", lambda _: None, lambda: None) == ""
+    assert chooser.lock(TARGET, CondaPart(), "", lambda _: None, lambda: None) == ""
 
 
 def test_nothing_wanted_is_whole(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import uv
 
 from kernelext.errors import ImageBuildError
 from kernelext.image.choosing import Chooser
+from kernelext.image.condapart import CondaPart
 from kernelext.image.importing import distribution_of, environment_of, imports_of_project
 from kernelext.image.locals import requirement_of
 from kernelext.image.resolving import read_lock
@@ -118,7 +119,7 @@ def chosen(wanted: Wanted, index: Index, target: Target = TARGET) -> dict[str, s
     """The digests of the wheels that are chosen, by name and version."""
     environ = {**os.environ, **index.environ()}
     chooser = Chooser(wanted, index.folder, Wheelhouse(index.folder / "house"), environ)
-    lock = chooser.lock(target, "", lambda _: None, lambda: None)
+    lock = chooser.lock(target, CondaPart(), "", lambda _: None, lambda: None)
     return {f"{pin.name} {pin.version}": pin.sha256 for pin in read_lock(lock, target)}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 
@@ -94,17 +95,22 @@ def test_source_that_only_a_lock_says(tmp_path: Path, entry: str) -> None:
         read_source(tmp_path, "pyproject.toml")
 
 
-def test_pip_part_of_an_environment_of_conda(tmp_path: Path) -> None:
+def test_environment_of_conda(tmp_path: Path) -> None:
     file = tmp_path / "environment.yml"
-    head = "name: x\nchannels: [conda-forge]\ndependencies:\n"
+    head = "name: x\nchannels: [./own, bioconda]\ndependencies:\n"
     file.write_text(f"{head}  - python=3.11\n  - pip\n  - pip:\n    - numpy<3\n    - tqdm\n")
     wanted = read_source(tmp_path, "environment.yml")
     assert (wanted.requirements, wanted.python) == (("numpy<3", "tqdm"), "3.11")
+    assert wanted.conda == ("python=3.11", "pip")
+    assert wanted.channels == ((tmp_path / "own").as_uri(), "bioconda")
+    assert not wanted.conda_names
     file.write_text(f"{head}  - conda-forge::python >=3.9\n  - pip: [tqdm]\n")
     assert read_source(tmp_path, "environment.yml").python == ""
-    file.write_text(f"{head}  - numpy=1.26\n  - pytorch::torch\n  - pip: [tqdm]\n")
-    with pytest.raises(ImageBuildError, match=r"takes numpy, torch from conda.* below `- pip:`"):
-        read_source(tmp_path, "environment.yml")
+    file.write_text("dependencies: [numpy=1.26, pytorch::torch, {pip: [tqdm]}]\n")
+    wanted = read_source(tmp_path, "environment.yml")
+    assert wanted.conda_names == {"numpy", "torch"}
+    assert (wanted.conda, wanted.channels) == (("numpy=1.26", "pytorch::torch"), ())
+    assert Wanted.from_json(asdict(wanted)) == wanted
 
 
 @pytest.mark.parametrize("name", [".binder", "needs/environment.yml", "needs/requirements.txt"])
@@ -213,6 +219,7 @@ def test_lock_with_packages_from_elsewhere(
         ("pyproject.toml", "[", "pyproject.toml cannot be read"),
         ("uv.lock", "nonsense", "uv.lock cannot be read"),
         ("environment.yml", "dependencies: 3", "cannot be read as an environment of conda"),
+        ("environment.yml", "dependencies: ['>=2']", "asks for '>=2', which is no package of"),
         ("environment.yml", "a: [", "cannot be read as an environment of conda"),
         ("requirements.txt", "-r absent.txt", "absent.txt cannot be read"),
         ("requirements.txt", "-r requirements.txt", "is included by itself"),
@@ -242,9 +249,12 @@ def test_folder_as_repo2docker_has_it(tmp_path: Path) -> None:
     assert read_source(tmp_path, ".binder").requirements == ("numpy",)
     (folder / "runtime.txt").write_text("python-3.11\n")
     assert read_source(tmp_path, ".binder").python == "3.11"
-    (folder / "environment.yml").write_text("dependencies: [{pip: [tqdm]}]\n")
+    text = "channels: [./own]\ndependencies: [r-base >=4, {pip: [tqdm]}]\n"
+    (folder / "environment.yml").write_text(text)
     found = read_source(tmp_path, ".binder")
     assert (found.requirements, found.python) == (("tqdm",), "3.11")
+    assert found.conda == ("r-base >=4", "python=3.11")
+    assert found.channels == ((folder / "own").as_uri(),)
     (folder / "runtime.txt").write_text("r-4.2-2023-01-01\n")
     with pytest.raises(ImageBuildError, match=r"runtime\.txt of \.binder says 'r-4\.2-2023"):
         read_source(tmp_path, ".binder")

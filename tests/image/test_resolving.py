@@ -10,7 +10,7 @@ import pytest
 
 from kernelext.errors import ImageBuildError
 from kernelext.image.lines import read_lines
-from kernelext.image.resolving import read_lock, resolve
+from kernelext.image.resolving import prefer, read_lock, resolve
 from kernelext.image.target import Target
 from kernelext.image.wanted import Wanted
 from kernelext.image.wheelhouse import Wheelhouse
@@ -38,6 +38,25 @@ def test_what_is_needed_comes_with_it_within_the_limits(index: Index) -> None:
     found = pins(index, "above", limits="below==1.0")
     assert found == ["above-1.0-py3-none-any.whl", "below-1.0-py3-none-any.whl"]
     assert pins(index) == []
+
+
+def test_versions_that_are_preferred_are_taken_where_they_fit(index: Index) -> None:
+    for name in ("below", "other"):
+        for version in ("1.0", "2.0", "3.0"):
+            make_wheel(index.folder, name, version)
+    make_wheel(index.folder, "above", needs=("below>1",))
+    environ = {**os.environ, **index.environ()}
+
+    def chosen(earlier: str) -> dict[str, str]:
+        wanted = Wanted("requirements.txt", ("above", "other"))
+        lock = resolve(wanted, TARGET, index.folder, environ, earlier)
+        return {pin.name: pin.version for pin in read_lock(lock, TARGET)}
+
+    kept = prefer("", {"below": "2.0", "other": "1.0", "absent": "1.0"})
+    assert chosen(kept) == {"above": "1.0", "below": "2.0", "other": "1.0"}
+    assert chosen(prefer(kept, {"other": "2.0"}))["other"] == "2.0"
+    assert chosen(prefer("", {"below": "1.0"}))["below"] == "3.0"
+    assert prefer(kept, {}) == kept
 
 
 def test_wheel_is_for_the_bases_python_and_not_for_this_one(index: Index) -> None:

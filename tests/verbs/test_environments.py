@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import pytest
 
 from kernelext.errors import ImageBuildError
 from kernelext.image.wanted import Local
+from kernelext.verbs import image
 from kernelext.verbs.context import Context
 from kernelext.verbs.environments import environment_of, note_imports
 
@@ -32,6 +34,22 @@ def test_project_has_none_until_it_is_asked_for(context: Context) -> None:
 def test_ready_image_that_the_project_names_wins(context: Context) -> None:
     note_imports(context)
     (context.folder / "kernelext.toml").write_text('image = "team/own:1"\n')
+    context.look_again(context.folder, context.environ)
+    assert environment_of(context) is None
+
+
+@pytest.mark.parametrize("words", [[], ["imports"], ["requirements.txt"]])
+def test_build_for_a_project_that_names_a_ready_image(context: Context, words: list[str]) -> None:
+    (context.folder / "kernelext.toml").write_text('image = "team/own:1"\n')
+    (context.folder / "requirements.txt").write_text("numpy\n")
+    context.look_again(context.folder, context.environ)
+    parser = argparse.ArgumentParser()
+    image.add_arguments(parser)
+    source = words[0] if words else "imports"
+    problem = rf'cells run in team/own:1, .* write \[image\] with from = "{source}" there'
+    with pytest.raises(ImageBuildError, match=problem):
+        image.run(context, parser.parse_args(["build", *words]))
+    (context.folder / "kernelext.toml").unlink()
     context.look_again(context.folder, context.environ)
     assert environment_of(context) is None
 
