@@ -27,7 +27,7 @@ from kernelext.image.wanted import Wanted, project_key
 from kernelext.image.wheelhouse import Wheelhouse
 from kernelext.link import HostLink
 from kernelext.models import CHUNK_BYTES, ImageFacts
-from kernelext.recipe import PROJECTS, Deb, Package, Recipe, Wheel, normal_name
+from kernelext.recipe import NAMESPACE, PROJECTS, Deb, Package, Recipe, Wheel, normal_name
 
 
 class Environment:
@@ -67,6 +67,7 @@ class Environment:
         self._conda = Wheelhouse(home / "conda")
         self._channels = home / "channels"
         self._lock = threading.Lock()
+        self._upgraded: set[str] | None = None
         owner = str(project) if name == PROJECTS else f"the recipe {name}"
         path = home / "images" / f"{key}.json"
         self._notes = Notes(path, f"{wanted.digest} {fingerprint(wanted.local)}", owner)
@@ -143,7 +144,16 @@ class Environment:
     ) -> Recipe:
         """Build the image on a host, unless it is there; see `ready`."""
         base = self.base_on(link.host)
-        find_image(link, base, others, say, check)
+        try:
+            find_image(link, base, others, say, check)
+        except ImageNotFound as exc:
+            if not base.startswith(f"{NAMESPACE}/"):
+                raise
+            raise ImageNotFound(
+                f"{base}, the base of this project's image, is on none of the hosts that were"
+                " asked: build it again where it is from (`image build` in its project, or of its"
+                " recipe), or name another base in [image]"
+            ) from exc
         facts = link.image(base)
         with self._lock:
             target = Target.of(facts, base)
@@ -161,13 +171,18 @@ class Environment:
         ordered = tuple(sorted(wheels, key=lambda each: each.name))
         recipe = Recipe(base, facts.digest, ordered, self._name, tuple(debs), conda.packages)
         self._build_there(link, recipe, paths, say, check)
-        self._note(link.host, recipe.tag)
         self._notes.note_built(recipe.tag)
+        if self._upgraded is not None:
+            self._notes.forget_others(recipe.tag)
+        self._note(link.host, recipe.tag)
         return recipe
 
-    def forget_versions(self) -> None:
-        """Choose versions afresh at the next build, the newest that are asked for."""
-        self._notes.forget()
+    def upgrade(self) -> None:
+        """Choose versions afresh at the next build, the newest that are asked for.
+
+        What there is stays in use until a host has the new image.
+        """
+        self._upgraded = set()
 
     # what is known
 
@@ -197,10 +212,12 @@ class Environment:
     def _pins(self, target: Target, conda: CondaPart, say: Say, check: Check) -> tuple[Pin, ...]:
         notes = self._notes.read()
         locks = notes.setdefault("locks", {})
-        if not self._chooser.is_whole(locks.get(target.key, ""), target):
-            earlier = locks.get(target.key) or notes.get("earlier", {}).get(target.key, "")
-            locks[target.key] = self._chooser.lock(target, conda, earlier, say, check)
-            self._notes.write(notes)
+        with self._choosing(f"wheels {target.key}") as is_afresh:
+            if is_afresh or not self._chooser.is_whole(locks.get(target.key, ""), target):
+                known = locks.get(target.key) or notes.get("earlier", {}).get(target.key, "")
+                earlier = "" if is_afresh else known
+                locks[target.key] = self._chooser.lock(target, conda, earlier, say, check)
+                self._notes.write(notes)
         return read_lock(locks.get(target.key, ""), target)
 
     def _conda_part(
@@ -227,13 +244,14 @@ class Environment:
         """Return what conda's packages are, chosen once for a machine and a C library."""
         notes = self._notes.read()
         locks = notes.setdefault("conda", {})
-        if platform not in locks:
-            say(f"resolving conda's packages of {self.wanted.source}")
-            earlier = notes.get("earlier_conda", {}).get(platform, ())
-            locks[platform] = resolve_conda(
-                self.wanted, platform, self._channels, self._environ, earlier, check
-            )
-            self._notes.write(notes)
+        with self._choosing(f"conda {platform}") as is_afresh:
+            if is_afresh or platform not in locks:
+                say(f"resolving conda's packages of {self.wanted.source}")
+                earlier = () if is_afresh else notes.get("earlier_conda", {}).get(platform, ())
+                locks[platform] = resolve_conda(
+                    self.wanted, platform, self._channels, self._environ, earlier, check
+                )
+                self._notes.write(notes)
         found: list[Record] = locks[platform]
         return found
 
@@ -243,14 +261,24 @@ class Environment:
             return []
         notes = self._notes.read()
         locks = notes.setdefault("debs", {})
-        if base_digest not in locks:
-            say("resolving Debian packages")
-            os_release, status = link.read_image(base_digest, (OS_RELEASE, DPKG_STATUS))
-            release = Release.of(os_release, status, self.base_on(link.host))
-            found = resolve_debs(self.wanted.apt, release, self._environ, check)
-            locks[base_digest] = [asdict(pin) for pin in found]
-            self._notes.write(notes)
-        return [Pin.from_json(pin) for pin in locks[base_digest]]
+        key = " ".join([base_digest, *self.wanted.apt])  # whatever else is wanted
+        with self._choosing(f"debs {key}") as is_afresh:
+            if is_afresh or key not in locks:
+                say("resolving Debian packages")
+                os_release, status = link.read_image(base_digest, (OS_RELEASE, DPKG_STATUS))
+                release = Release.of(os_release, status, self.base_on(link.host))
+                found = resolve_debs(self.wanted.apt, release, self._environ, check)
+                locks[key] = [asdict(pin) for pin in found]
+                self._notes.write(notes)
+        return [Pin.from_json(pin) for pin in locks[key]]
+
+    @contextlib.contextmanager
+    def _choosing(self, what: str) -> Iterator[bool]:
+        """Say whether versions are to be chosen afresh: in an upgrade, once."""
+        is_afresh = self._upgraded is not None and what not in self._upgraded
+        yield is_afresh
+        if self._upgraded is not None:
+            self._upgraded.add(what)
 
     def _absent_pins(self, packages: Mapping[str, str], pins: Sequence[Pin]) -> list[Pin]:
         """Leave out what the image below has in the same version, but what is one's own."""

@@ -98,7 +98,7 @@ def _build(context: Context, options: argparse.Namespace) -> str:
     else:
         environment, lines = _own_environment(context)
     if options.upgrade:
-        environment.forget_versions()
+        environment.upgrade()
 
     def build(link: HostLink, say: Say) -> str:
         with neighbours(context, link) as others:
