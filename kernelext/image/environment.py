@@ -30,7 +30,7 @@ from kernelext.image.wanted import Wanted, project_key
 from kernelext.image.wheelhouse import Wheelhouse
 from kernelext.link import HostLink
 from kernelext.models import CHUNK_BYTES, ImageFacts
-from kernelext.recipe import PROJECTS, Deb, Package, Recipe, Wheel, normal_name
+from kernelext.recipe import NAMESPACE, PROJECTS, Deb, Package, Recipe, Wheel, normal_name
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Environment:
         self._conda = Wheelhouse(home / "conda")
         self._channels = home / "channels"
         self._lock = threading.Lock()
-        self._is_fresh = False
+        self._upgraded: set[str] | None = None
         owner = str(project) if name == PROJECTS else f"the recipe {name}"
         path = home / "images" / f"{key}.json"
         self._notes = Notes(path, f"{wanted.digest} {fingerprint(wanted.local)}", owner)
@@ -169,10 +169,11 @@ class Environment:
         made: list[str] = []
         base = self.base_on(link.host)
         if wanted.dockerfile is not None:
-            dockerfile = DockerfileBuild(wanted.dockerfile, self._name, turn, self._is_fresh)
+            is_fresh = self._upgraded is not None
+            dockerfile = DockerfileBuild(wanted.dockerfile, self._name, turn, is_fresh)
             made += dockerfile.build(link, others, say, check, is_elsewhere=is_elsewhere)
         else:
-            find_image(link, base, others, say, check)
+            self._find_base(link, base, others, say, check)
         below = made[-1] if made else base
         packages: Recipe | None = None
         is_more = wanted.has_packages or self._asks_other_python(link.image(below))
@@ -184,10 +185,26 @@ class Environment:
             script = ScriptBuild(wanted.script, self._name, turn)
             holders = others if is_elsewhere else ()
             made.append(script.build(link, below, holders, say, check).tag)
-        self._note(link.host, made[-1], made[:-1])
         for tag in made:
             self._notes.note_built(tag)
+        if self._upgraded is not None:
+            self._notes.forget_others(made[-1])
+        self._note(link.host, made[-1], made[:-1])
         return Built(made[-1], packages)
+
+    def _find_base(
+        self, link: HostLink, base: str, others: Iterable[HostLink], say: Say, check: Check
+    ) -> None:
+        try:
+            find_image(link, base, others, say, check)
+        except ImageNotFound as exc:
+            if not base.startswith(f"{NAMESPACE}/"):
+                raise
+            raise ImageNotFound(
+                f"{base}, the base of this project's image, is on none of the hosts that were"
+                " asked: build it again where it is from (`image build` in its project, or of its"
+                " recipe), or name another base in [image]"
+            ) from exc
 
     def _build_packages(self, link: HostLink, base: str, say: Say, check: Check) -> Recipe:
         """Have what is to be installed over an image that is there."""
@@ -210,10 +227,12 @@ class Environment:
         self._build_there(link, recipe, paths, say, check)
         return recipe
 
-    def forget_versions(self) -> None:
-        """Choose versions afresh at the next build, and have every step carried out again."""
-        self._notes.forget()
-        self._is_fresh = True
+    def upgrade(self) -> None:
+        """Choose versions afresh at the next build, and have every step carried out again.
+
+        What there is stays in use until a host has the new image.
+        """
+        self._upgraded = set()
         if self.wanted.dockerfile or self.wanted.script:
             self._notes.write({**self._notes.read(), "turn": secrets.token_hex(4)})
 
@@ -245,10 +264,12 @@ class Environment:
     def _pins(self, target: Target, conda: CondaPart, say: Say, check: Check) -> tuple[Pin, ...]:
         notes = self._notes.read()
         locks = notes.setdefault("locks", {})
-        if not self._chooser.is_whole(locks.get(target.key, ""), target):
-            earlier = locks.get(target.key) or notes.get("earlier", {}).get(target.key, "")
-            locks[target.key] = self._chooser.lock(target, conda, earlier, say, check)
-            self._notes.write(notes)
+        with self._choosing(f"wheels {target.key}") as is_afresh:
+            if is_afresh or not self._chooser.is_whole(locks.get(target.key, ""), target):
+                known = locks.get(target.key) or notes.get("earlier", {}).get(target.key, "")
+                earlier = "" if is_afresh else known
+                locks[target.key] = self._chooser.lock(target, conda, earlier, say, check)
+                self._notes.write(notes)
         return read_lock(locks.get(target.key, ""), target)
 
     def _conda_part(
@@ -277,13 +298,14 @@ class Environment:
         """Return what conda's packages are, chosen once for a machine and a C library."""
         notes = self._notes.read()
         locks = notes.setdefault("conda", {})
-        if platform not in locks:
-            say(f"resolving conda's packages of {self.wanted.source}")
-            earlier = notes.get("earlier_conda", {}).get(platform, ())
-            locks[platform] = resolve_conda(
-                self.wanted, platform, self._channels, self._environ, earlier, check
-            )
-            self._notes.write(notes)
+        with self._choosing(f"conda {platform}") as is_afresh:
+            if is_afresh or platform not in locks:
+                say(f"resolving conda's packages of {self.wanted.source}")
+                earlier = () if is_afresh else notes.get("earlier_conda", {}).get(platform, ())
+                locks[platform] = resolve_conda(
+                    self.wanted, platform, self._channels, self._environ, earlier, check
+                )
+                self._notes.write(notes)
         found: list[Record] = locks[platform]
         return found
 
@@ -295,14 +317,24 @@ class Environment:
             return []
         notes = self._notes.read()
         locks = notes.setdefault("debs", {})
-        if base_digest not in locks:
-            say("resolving Debian packages")
-            os_release, status = link.read_image(base_digest, (OS_RELEASE, DPKG_STATUS))
-            release = Release.of(os_release, status, base)
-            found = resolve_debs(self.wanted.apt, release, self._environ, check)
-            locks[base_digest] = [asdict(pin) for pin in found]
-            self._notes.write(notes)
-        return [Pin.from_json(pin) for pin in locks[base_digest]]
+        key = " ".join([base_digest, *self.wanted.apt])  # whatever else is wanted
+        with self._choosing(f"debs {key}") as is_afresh:
+            if is_afresh or key not in locks:
+                say("resolving Debian packages")
+                os_release, status = link.read_image(base_digest, (OS_RELEASE, DPKG_STATUS))
+                release = Release.of(os_release, status, base)
+                found = resolve_debs(self.wanted.apt, release, self._environ, check)
+                locks[key] = [asdict(pin) for pin in found]
+                self._notes.write(notes)
+        return [Pin.from_json(pin) for pin in locks[key]]
+
+    @contextlib.contextmanager
+    def _choosing(self, what: str) -> Iterator[bool]:
+        """Say whether versions are to be chosen afresh: in an upgrade, once."""
+        is_afresh = self._upgraded is not None and what not in self._upgraded
+        yield is_afresh
+        if self._upgraded is not None:
+            self._upgraded.add(what)
 
     def _absent_pins(self, packages: Mapping[str, str], pins: Sequence[Pin]) -> list[Pin]:
         """Leave out what the image below has in the same version, but what is one's own."""

@@ -30,7 +30,7 @@ class Notes:
         self._owner = owner
 
     def read(self) -> dict[str, Any]:
-        """Return what is known of this very environment, and the locks of the one before it."""
+        """Return what is known of this very environment, and what was chosen for the one before."""
         found: dict[str, Any] = {}
         with contextlib.suppress(OSError, ValueError, TypeError):
             found = dict(json.loads(self._path.read_text()))
@@ -38,8 +38,8 @@ class Notes:
             return found
         earlier = found.get("earlier", {}) | found.get("locks", {})
         conda = found.get("earlier_conda", {}) | found.get("conda", {})
-        turn = found.get("turn", "")
-        kept = {"earlier": earlier, "earlier_conda": conda, "turn": turn}
+        kept: dict[str, Any] = {name: found[name] for name in ("debs", "turn") if name in found}
+        kept |= {"earlier": earlier, "earlier_conda": conda}
         return {"wanted": self._wanted, "project": self._owner, **kept}
 
     def write(self, notes: Mapping[str, Any]) -> None:
@@ -49,9 +49,12 @@ class Notes:
         partial.write_text(json.dumps(notes))
         partial.replace(self._path)
 
-    def forget(self) -> None:
-        """Have none."""
-        self._path.unlink(missing_ok=True)
+    def forget_others(self, tag: str) -> None:
+        """Forget which hosts have the image under any other name."""
+        notes = self.read()
+        hosts = notes.get("hosts", {})
+        notes["hosts"] = {name: noted for name, noted in hosts.items() if noted["tag"] == tag}
+        self.write(notes)
 
     def tags(self, host: str, base: str) -> list[str]:
         """Return what the image may be called on a host, the likeliest first.
@@ -91,7 +94,7 @@ def tags_built(home: Path) -> set[str]:
 
 
 def tags_in_use(home: Path) -> dict[str, set[str]]:
-    """Return the projects that use an image, by what it is called on their hosts.
+    """Return the projects that use an image, as theirs or as its base, by what it is called.
 
     Parameters
     ----------
@@ -103,6 +106,6 @@ def tags_in_use(home: Path) -> dict[str, set[str]]:
         with contextlib.suppress(OSError, ValueError, AttributeError, KeyError, TypeError):
             notes = json.loads(file.read_text())
             for noted in notes.get("hosts", {}).values():
-                for tag in (noted["tag"], *noted.get("below", ())):
+                for tag in (noted["tag"], noted["base"], *noted.get("below", ())):
                     found.setdefault(tag, set()).add(str(notes["project"]))
     return found

@@ -7,6 +7,12 @@ from kernelext.runs.plan import RunPlan
 
 LOCAL = "local"
 
+WRITTEN_BY_HAND = {  # what is edited instead
+    "uv.lock": "pyproject.toml, as `uv add` does",
+    ".binder": ".binder/requirements.txt",
+    "binder": "binder/requirements.txt",
+}
+
 
 def missing_module(text: str) -> str:
     """Return the top-level module that Python's message names; empty for none.
@@ -30,7 +36,9 @@ def module_advice(module: str, plan: RunPlan, host: str) -> str:
     environment = plan.environment
     if environment is not None and environment.is_written:
         package = here.partition(" ")[0] or f"what has {module}"
-        return f"add {package} to {environment.wanted.source}: the next cell brings it to {host}"
+        source = environment.wanted.source
+        file = WRITTEN_BY_HAND.get(source, source)
+        return f"add {package} to {file}: the next cell brings it to {host}"
     if here:
         return (
             f"{here} is installed here: `%remote image build --on {host}` makes an image of what"

@@ -113,7 +113,7 @@ def _build(context: Context, options: argparse.Namespace) -> str:
     else:
         environment, lines = _own_environment(context, again=options.recipe == IMPORTS)
     if options.upgrade:
-        environment.forget_versions()
+        environment.upgrade()
 
     def build(link: HostLink, say: Say) -> str:
         with neighbours(context, link) as others:
