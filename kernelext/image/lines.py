@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from kernelext.errors import ImageBuildError
+from kernelext.image.logins import hide_logins
 from kernelext.image.wanted import Local, Wanted
 
 INCLUDE = re.compile(r"(-r|--requirement|-c|--constraint)[ =]?\s*(\S.*)")
@@ -21,7 +22,6 @@ NAMED = re.compile(
 SHA256 = re.compile(r"\s--hash[ =]sha256:([0-9a-f]{64})\b")
 MARKER = re.compile(r"\s+;\s*|;\s+|;(?=[a-z_]+\s*[<>=!~])")
 EXTRAS = re.compile(r"(?P<at>.+?)\s*\[(?P<extras>[\w\s,.-]*)\]")
-LOGIN = re.compile(r"(https?://)[^/@\s]+@")
 BUILT_BY = ("pyproject.toml", "setup.py")
 WHEEL = ".whl"
 ARCHIVES = (".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz")
@@ -141,17 +141,6 @@ def is_path(place: str) -> bool:
     return "://" not in place
 
 
-def shown(text: str) -> str:
-    """Return a text as it may be shown and kept: without the logins of addresses in it.
-
-    Examples
-    --------
-    >>> shown("git+https://ada:secret@x.example/own cannot be fetched")
-    'git+https://x.example/own cannot be fetched'
-    """
-    return LOGIN.sub(r"\1", text)
-
-
 def fragment_of(address: str) -> dict[str, str]:
     """Return what an address has after its ``#``, by name."""
     parts = urlsplit(address).fragment.split("&")
@@ -180,8 +169,8 @@ def _follow(
         elif local := local_of(line, found.project, folder):
             if is_limit:
                 raise ImageBuildError(
-                    f"a file of constraints has {line!r}, which says where a package is from: write"
-                    " it among the requirements"
+                    f"a file of constraints has {hide_logins(line)!r}, which says where a package"
+                    " is from: write it among the requirements"
                 )
             found.local.append(local)
         else:

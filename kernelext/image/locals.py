@@ -15,7 +15,8 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from kernelext.errors import ImageBuildError
 from kernelext.image.jobs import Check, check_nothing
-from kernelext.image.lines import BUILT_BY, WHEEL, fragment_of, is_package, is_path, shown
+from kernelext.image.lines import BUILT_BY, WHEEL, fragment_of, is_package, is_path
+from kernelext.image.logins import hide_logins
 from kernelext.image.metadata import extras_of
 from kernelext.image.repositories import check_out, is_git
 from kernelext.image.resolving import run_uv
@@ -61,8 +62,8 @@ def is_wanted(local: Local, target: Target) -> bool:
         return not local.marker or Marker(local.marker).evaluate(target.marker_environment())
     except InvalidMarker as exc:
         raise ImageBuildError(
-            f"{shown(local.place)} is wanted where {local.marker!r}, which cannot be read; write a"
-            " condition such as `; python_version >= '3.10'`"
+            f"{hide_logins(local.place)} is wanted where {local.marker!r}, which cannot be read;"
+            " write a condition such as `; python_version >= '3.10'`"
         ) from exc
 
 
@@ -146,7 +147,7 @@ def _build(place: str, house: Path, environ: Mapping[str, str], check: Check) ->
         words = ["build", "--wheel", str(source), "--out-dir", scratch]
         fixed = {**environ, "SOURCE_DATE_EPOCH": DATE_S, "TMPDIR": scratch}
         folder = source if source.is_dir() else source.parent
-        problem = f"the package {shown(place)} cannot be built"
+        problem = f"the package {hide_logins(place)} cannot be built"
         run_uv(words, folder, fixed, problem, shows_lines=True, check=check)
         built = next(Path(scratch).glob("*.whl"))
         with built.open("rb") as file:
@@ -194,12 +195,12 @@ def _fetch(address: str, scratch: Path, check: Check) -> Path:
                 out.write(piece)
     except OSError as exc:  # the library's errors are such, too
         raise ImageBuildError(
-            f"{shown(address)} cannot be fetched ({shown(str(exc))}); see that it can be reached"
-            " from here"
+            f"{hide_logins(address)} cannot be fetched ({hide_logins(str(exc))}); see that it can"
+            " be reached from here"
         ) from exc
     if fragment_of(address).get("sha256", digest.hexdigest()) != digest.hexdigest():
         raise ImageBuildError(
-            f"what arrives from {shown(address)} has another SHA-256; see who has changed it"
+            f"what arrives from {hide_logins(address)} has another SHA-256; see who has changed it"
         )
     return target
 
@@ -219,7 +220,8 @@ def _require_named(wheel: Path, local: Local) -> None:
         ) from exc
     if local.name and normal_name(local.name) != normal_name(name):
         raise ImageBuildError(
-            f"{shown(local.place)} is the package {name} and not {local.name}; write `{name} @ ...`"
+            f"{hide_logins(local.place)} is the package {name} and not {local.name}; write"
+            f" `{name} @ ...`"
         )
 
 
@@ -232,8 +234,8 @@ def _require_extras(wheel: Path, local: Local) -> None:
     if unknown:
         there = f"it has {', '.join(sorted(known))}" if known else "it has none"
         raise ImageBuildError(
-            f"{shown(local.place)} has no extra called {', '.join(unknown)}; {there}: correct the"
-            " name"
+            f"{hide_logins(local.place)} has no extra called {', '.join(unknown)}; {there}: correct"
+            " the name"
         )
 
 
