@@ -117,5 +117,5 @@ class Chooser:
 
     def _have(self, local: Local, target: Target, say: Say, check: Check) -> str:
         if not local.place.endswith(WHEEL):
-            say(f"building {Path(local.place.partition('#')[0]).name}")
+            say(f"building {Path(local.place.partition('#')[0].partition('?')[0]).name}")
         return requirement_of(local, self._house.folder, target, self._environ, check)

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from packaging.markers import InvalidMarker, Marker
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
@@ -16,7 +17,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from kernelext.errors import ImageBuildError
 from kernelext.image.jobs import Check, check_nothing
 from kernelext.image.lines import BUILT_BY, WHEEL, fragment_of, is_package, is_path
-from kernelext.image.logins import hide_logins
+from kernelext.image.logins import fill_in, hide_logins
 from kernelext.image.metadata import extras_of
 from kernelext.image.repositories import check_out, is_git
 from kernelext.image.resolving import run_uv
@@ -163,7 +164,7 @@ def _source(place: str, scratch: Path, environ: Mapping[str, str], check: Check)
     if is_git(place):
         return check_out(place, scratch / "git", environ, check)
     if not is_path(place):
-        return _fetch(place, scratch, check)
+        return _fetch(fill_in(place, environ), scratch, check)
     source = Path(place)
     if not source.exists():
         raise ImageBuildError(
@@ -181,7 +182,7 @@ def _fetch(address: str, scratch: Path, check: Check) -> Path:
     """Fetch a source archive."""
     import requests  # a tenth of a second, which only a fetch has to wait
 
-    target = scratch / address.partition("#")[0].rpartition("/")[2]
+    target = scratch / unquote(urlsplit(address).path).rpartition("/")[2]
     digest = hashlib.sha256()
     try:
         with (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -38,6 +39,19 @@ def read_pyproject(path: Path, source: str) -> Wanted:
         raise ImageBuildError(f"{source} has no [project] with `dependencies`; write them there")
     wanted = _read_needs(table, path, source)
     return replace(wanted, local=tuple(_with_below(wanted.local, source)))
+
+
+def indexes_of(project: Path) -> list[str]:
+    """Return the package indexes in a project's settings of uv, as ``NAME=URL``."""
+    found: list[str] = []
+    for name, keys in (("uv.toml", ()), ("pyproject.toml", ("tool", "uv"))):
+        # What is wrong in them is said by uv, whose settings they are.
+        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, KeyError):
+            table = tomllib.loads((project / name).read_text(encoding="utf-8"))
+            for key in keys:
+                table = table[key]
+            found += [f"{each.get('name', '')}={each['url']}" for each in table["index"]]
+    return found
 
 
 def _with_below(found: Iterable[Local], source: str) -> list[Local]:
