@@ -103,8 +103,9 @@ def local_of(line: str, *folders: Path) -> Local | None:
     place = _place(at, folders, is_path=bool(editable or named))
     if not place:
         return None
-    if digest := SHA256.search(line):
-        place += f"#sha256={digest[1]}" if "://" in place and "#" not in place else ""
+    if digests := SHA256.findall(line):
+        allowed = ",".join(digests)
+        place += f"#sha256={allowed}" if "://" in place and "#" not in place else ""
     asked = tuple(each.strip() for each in extras.split(",") if each.strip())
     return Local(place, named["name"] if named else "", asked, "".join(markers))
 

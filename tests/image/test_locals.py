@@ -98,6 +98,7 @@ def test_source_archive_here_and_at_an_address(tmp_path: Path) -> None:
         assert read_own(build(f"own @ {address}", tmp_path)) == "X = 1\n"
         digest = sha256(Path(packed))
         assert build(f"own @ {address} --hash=sha256:{digest}", tmp_path)
+        assert build(f"own @ {address} --hash=sha256:{'0' * 64} --hash=sha256:{digest}", tmp_path)
         assert build(f"own @ {address}#sha256={digest}", tmp_path)
         with pytest.raises(ImageBuildError, match="has another SHA-256"):
             build(f"own @ {address} --hash=sha256:{'0' * 64}", tmp_path)
