@@ -83,6 +83,11 @@ def local_of(line: str, *folders: Path) -> Local | None:
     *folders : Path
         What a path is relative to: the first of them where it is a package.
 
+    Raises
+    ------
+    ImageBuildError
+        It has an address that is none.
+
     Examples
     --------
     >>> found = local_of("own[dev] @ git+https://x.example/own@v1 ; python_version > '3'", Path())
@@ -115,7 +120,12 @@ def _place(at: str, folders: Sequence[Path], *, is_path: bool) -> str:
 
     Without `is_path` a path has to look like one.
     """
-    parts = urlsplit(at)
+    try:
+        parts = urlsplit(at)
+    except ValueError as exc:
+        raise ImageBuildError(
+            f"{hide_logins(at)} is no address ({hide_logins(str(exc))}); correct it"
+        ) from exc
     if at.startswith(GIT):
         return at
     if parts.scheme == "file":
