@@ -15,6 +15,7 @@ from kernelext.image.locals import gone_problem, is_wanted, requirement_of
 from kernelext.image.metadata import addressed_by, package_name
 from kernelext.image.resolving import prefer, read_lock, resolve
 from kernelext.image.target import Target
+from kernelext.image.unsolved import local_version_problem
 from kernelext.image.wanted import Local, Wanted
 from kernelext.image.wheelhouse import Wheelhouse
 from kernelext.recipe import normal_name
@@ -89,7 +90,8 @@ class Chooser:
             lock = resolve(wanted, target, self._project, self._environ, earlier, check=check)
         except ImageBuildError as exc:
             stand_ins = [local for local in wanted.local if local.instead in built]
-            if problem := gone_problem(stand_ins, str(exc)):
+            problem = gone_problem(stand_ins, str(exc))
+            if problem := problem or local_version_problem(wanted.source, str(exc)):
                 raise ImageBuildError(problem) from exc
             raise
         if problem := self._hash_problem(lock, target):
