@@ -10,8 +10,9 @@ from urllib.parse import unquote, urlsplit
 
 LOGIN = re.compile(r"//[^/?#\s]+@")  # to the last `@`: a password may have one
 ADDRESS = re.compile(r"(?:(?P<name>[\w.-]+)=)?(?P<url>https?://[^\s'\"]+)")
-TOKEN = re.compile(r"/t/[^/\s]+/")  # as conda writes one into an address
-QUERY = re.compile(r"(/[^\s?#`'\"]*)\?[^\s#`'\"<>]+(?<![).,;:])")  # may be a signature, or a token
+ASKED = r"((?<!file)://[^\s?#`'\"]*?|url: [^\s?#`'\"]*?)"  # or its path alone, in an error's text
+TOKEN = re.compile(rf"{ASKED}/t/[^/\s]+/")  # as conda writes one into an address
+QUERY = re.compile(rf"{ASKED}\?[^\s#`'\"<>]+(?<![).,;:])")  # may be a signature, or a token
 VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")  # as pip has them in requirements
 
 
@@ -24,8 +25,10 @@ def hide_logins(text: str) -> str:
     '404 for https://channel.example/t/.../own'
     >>> hide_logins("git+https://ada:p@ss@x.example/own@v1 (see https://x.example/own?key=1)")
     'git+https://x.example/own@v1 (see https://x.example/own?...)'
+    >>> hide_logins("no /t/own/setup.py for url: /t/abc-1/own?key=1 or file:///t/own/setup.py")
+    'no /t/own/setup.py for url: /t/.../own?... or file:///t/own/setup.py'
     """
-    return QUERY.sub(r"\1?...", TOKEN.sub("/t/.../", LOGIN.sub("//", text)))
+    return QUERY.sub(r"\1?...", TOKEN.sub(r"\1/t/.../", LOGIN.sub("//", text)))
 
 
 def without_logins(text: str) -> str:
