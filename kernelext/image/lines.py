@@ -19,7 +19,7 @@ OPTIONS = re.compile(r"\s--(?:hash|config-settings?|global-option)\b.*$")
 NAMED = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[(?P<extras>[^]]*)\])?\s*@\s*(?P<at>.+)"
 )
-SHA256 = re.compile(r"\s--hash[ =]sha256:([0-9a-f]{64})\b")
+SHA256 = re.compile(r"\s--hash[ =]sha256:([0-9A-Fa-f]{64})\b")
 MARKER = re.compile(r"\s+;\s*|;\s+|;(?=[a-z_]+\s*[<>=!~])")
 EXTRAS = re.compile(r"(?P<at>.+?)\s*\[(?P<extras>[\w\s,.-]*)\]")
 BUILT_BY = ("pyproject.toml", "setup.py")
@@ -108,11 +108,12 @@ def local_of(line: str, *folders: Path) -> Local | None:
     place = _place(at, folders, is_path=bool(editable or named))
     if not place:
         return None
-    if digests := SHA256.findall(line):
-        allowed = ",".join(digests)
-        place += f"#sha256={allowed}" if "://" in place and "#" not in place else ""
+    digests = tuple(each.lower() for each in SHA256.findall(line))
+    if digests and not is_path(place):
+        place += "" if "#" in place else f"#sha256={','.join(digests)}"
+        digests = ()
     asked = tuple(each.strip() for each in extras.split(",") if each.strip())
-    return Local(place, named["name"] if named else "", asked, "".join(markers))
+    return Local(place, named["name"] if named else "", asked, "".join(markers), sha256=digests)
 
 
 def _place(at: str, folders: Sequence[Path], *, is_path: bool) -> str:

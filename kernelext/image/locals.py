@@ -96,6 +96,7 @@ def requirement_of(
     is_ready = local.place.endswith(WHEEL)
     if is_gone(local) or (local.instead and is_ready and not _fits(Path(local.place), target)):
         return local.instead
+    _require_hash(local)
     if is_ready:
         wheel = _ready_wheel(Path(local.place))
     else:
@@ -151,8 +152,7 @@ def _build(place: str, house: Path, environ: Mapping[str, str], check: Check) ->
         problem = f"the package {hide_logins(place)} cannot be built"
         run_uv(words, folder, fixed, problem, shows_lines=True, check=check)
         built = next(Path(scratch).glob("*.whl"))
-        with built.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = _sha256(built)
         wheel = house / digest / built.name
         wheel.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(built, wheel)
@@ -210,6 +210,21 @@ def _fetch(address: str, scratch: Path, check: Check) -> Path:
 def _fits(wheel: Path, target: Target) -> bool:
     *_, tags = parse_wheel_filename(wheel.name)
     return not tags.isdisjoint(target.tags)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _require_hash(local: Local) -> None:
+    if local.sha256 and Path(local.place).is_file():
+        found = _sha256(Path(local.place))
+        if found not in local.sha256:
+            raise ImageBuildError(
+                f"{local.place} has the hash sha256:{found}, which is none of those that are"
+                f" written for it; see who has changed it, or write `--hash=sha256:{found}`"
+            )
 
 
 def _require_named(wheel: Path, local: Local) -> None:

@@ -106,6 +106,14 @@ def test_source_archive_here_and_at_an_address(tmp_path: Path) -> None:
             build(f"{server.url}/files/absent.zip", tmp_path)
 
 
+def test_file_that_lies_here_has_a_hash_that_is_written(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "one")
+    other = f"--hash=sha256:{'0' * 64}"
+    assert build(f"./{wheel.name} {other} --hash=sha256:{sha256(wheel).upper()}", tmp_path)
+    with pytest.raises(ImageBuildError, match=r"none-any\.whl has the hash .* see who has changed"):
+        build(f"./{wheel.name} {other}", tmp_path)
+
+
 def test_revision_of_a_repository(tmp_path: Path) -> None:
     repository = tmp_path / "repository"
     write_package(repository / "inner")
