@@ -112,7 +112,7 @@ def distribution_of(module: str) -> str:
 def distributions_by_module() -> dict[str, list[str]]:
     """Return the distributions installed here by the top-level modules that they have.
 
-    The library's own function of this kind fails where one of them is broken.
+    The library's own function of this kind fails, or names none, where one of them is broken.
     """
     found: dict[str, list[str]] = {}
     for each in importlib.metadata.distributions():
