@@ -8,12 +8,14 @@ from pathlib import Path
 
 from kernelext.errors import ImageBuildError
 from kernelext.image.condapart import CondaPart
+from kernelext.image.hashes import hash_problem
 from kernelext.image.jobs import Check, Say
 from kernelext.image.lines import WHEEL, is_path
 from kernelext.image.locals import gone_problem, is_wanted, requirement_of
 from kernelext.image.metadata import addressed_by, package_name
 from kernelext.image.resolving import prefer, read_lock, resolve
 from kernelext.image.target import Target
+from kernelext.image.unsolved import local_version_problem
 from kernelext.image.wanted import Local, Wanted
 from kernelext.image.wheelhouse import Wheelhouse
 from kernelext.recipe import normal_name
@@ -45,8 +47,9 @@ class Chooser:
         if not lock:
             return not self._wanted.requirements and not self._wanted.local
         own = self._house.folder.as_uri()
-        built = [pin for pin in read_lock(lock, target) if pin.url.startswith(own)]
-        return all(self._house.path(pin).exists() for pin in built)
+        pins = read_lock(lock, target)
+        is_here = all(self._house.path(pin).exists() for pin in pins if pin.url.startswith(own))
+        return is_here and not self._hash_problem(lock, target)
 
     def lock(self, target: Target, conda: CondaPart, earlier: str, say: Say, check: Check) -> str:
         """Choose wheels for a Python.
@@ -71,7 +74,7 @@ class Chooser:
         Raises
         ------
         ImageBuildError
-            There is no solution, or something cannot be built.
+            There is no solution, something cannot be built, or has another hash than is written.
         """
         built = [
             self._have(local, target, say, check)
@@ -84,12 +87,20 @@ class Chooser:
         wanted = replace(self._wanted, requirements=requirements, overrides=overrides)
         say(f"resolving {wanted.source} for Python {target.python}")
         try:
-            return resolve(wanted, target, self._project, self._environ, earlier, check=check)
+            lock = resolve(wanted, target, self._project, self._environ, earlier, check=check)
         except ImageBuildError as exc:
             stand_ins = [local for local in wanted.local if local.instead in built]
-            if problem := gone_problem(stand_ins, str(exc)):
+            problem = gone_problem(stand_ins, str(exc))
+            if problem := problem or local_version_problem(wanted.source, str(exc)):
                 raise ImageBuildError(problem) from exc
             raise
+        if problem := self._hash_problem(lock, target):
+            raise ImageBuildError(problem)
+        return lock
+
+    def _hash_problem(self, lock: str, target: Target) -> str:
+        lines = (*self._wanted.requirements, *self._wanted.constraints)
+        return hash_problem(lines, read_lock(lock, target), target)
 
     def _overrides(
         self, built: list[str], target: Target, say: Say, check: Check
@@ -117,5 +128,5 @@ class Chooser:
 
     def _have(self, local: Local, target: Target, say: Say, check: Check) -> str:
         if not local.place.endswith(WHEEL):
-            say(f"building {Path(local.place.partition('#')[0]).name}")
+            say(f"building {Path(local.place.partition('#')[0].partition('?')[0]).name}")
         return requirement_of(local, self._house.folder, target, self._environ, check)

@@ -22,6 +22,7 @@ from kernelext.image.importing import IMPORTED
 from kernelext.image.jobs import Check, Say, finish
 from kernelext.image.locals import fingerprint
 from kernelext.image.notes import Notes
+from kernelext.image.pyprojects import indexes_of
 from kernelext.image.resolving import Pin, count_packages, read_lock
 from kernelext.image.satisfying import satisfies
 from kernelext.image.script import ScriptBuild
@@ -80,7 +81,8 @@ class Environment:
         self._base = base
         self._environ = environ
         key = project_key(project) if name == PROJECTS else f"recipe-{name}"
-        self._wheels = Wheelhouse(home / "wheels", environ, wanted.requirements)
+        lines = (*wanted.requirements, *indexes_of(project))
+        self._wheels = Wheelhouse(home / "wheels", environ, lines)
         self._chooser = Chooser(wanted, project, self._wheels, environ)
         self._debs = Wheelhouse(home / "debs")
         self._conda = Wheelhouse(home / "conda")

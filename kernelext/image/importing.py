@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import inspect
 import json
 import re
 import sys
@@ -56,7 +57,7 @@ def imports_of_project(project: Path, files: Iterable[str]) -> set[str]:
     own = {path.parts[0].removesuffix(".py") for path in paths if path.suffix == ".py"}
     # A file deeper down may have the name of a library and be imported by no such name.
     deeper = {path.stem for path in paths if path.suffix == ".py"}
-    own |= deeper - importlib.metadata.packages_distributions().keys()
+    own |= deeper - distributions_by_module().keys()
     found: set[str] = set()
     for path in paths:
         if path.suffix == ".py":
@@ -74,7 +75,7 @@ def environment_of(modules: Iterable[str]) -> Imports:
     versions where the image's Python has them.
     """
     versions = _installed()
-    distributions = importlib.metadata.packages_distributions()
+    distributions = distributions_by_module()
     names: set[str] = set()
     unknown: set[str] = set()
     for module in set(modules) - sys.stdlib_module_names - {"__main__"}:
@@ -104,14 +105,43 @@ def environment_of(modules: Iterable[str]) -> Imports:
 
 def distribution_of(module: str) -> str:
     """Return ``NAME VERSION`` of what a module is installed by here, or an empty text."""
-    names = importlib.metadata.packages_distributions().get(module, ())
+    names = distributions_by_module().get(module, ())
     return f"{names[0]} {importlib.metadata.version(names[0])}" if names else ""
+
+
+def distributions_by_module() -> dict[str, list[str]]:
+    """Return the distributions installed here by the top-level modules that they have.
+
+    The library's own function of this kind fails, or names none, where one of them is broken.
+    """
+    found: dict[str, list[str]] = {}
+    for each in importlib.metadata.distributions():
+        if name := _name(each):
+            declared = (each.read_text("top_level.txt") or "").split()
+            for module in declared or _top_level(each):
+                found.setdefault(module, []).append(name)
+    return found
+
+
+def _top_level(distribution: importlib.metadata.Distribution) -> set[str]:
+    """Return the modules that a distribution's files are."""
+    files = [file for file in distribution.files or () if inspect.getmodulename(file.name)]
+    names = {file.parts[0] if len(file.parts) > 1 else file.name for file in files}
+    return {name.partition(".")[0] for name in names if name.partition(".")[0].isidentifier()}
+
+
+def _name(distribution: importlib.metadata.Distribution) -> str:
+    """Return what a distribution is called; empty for one whose metadata is gone."""
+    try:
+        return distribution.metadata["Name"] or ""
+    except (TypeError, KeyError, OSError):  # by the version of Python
+        return ""
 
 
 def _installed() -> dict[str, str]:
     found: dict[str, str] = {}
     for each in importlib.metadata.distributions():
-        name = each.metadata["Name"]
+        name = _name(each)
         if name and each.version:
             found.setdefault(normal_name(name), each.version)
     return found

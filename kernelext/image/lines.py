@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from kernelext.errors import ImageBuildError
+from kernelext.image.logins import hide_logins
 from kernelext.image.wanted import Local, Wanted
 
 INCLUDE = re.compile(r"(-r|--requirement|-c|--constraint)[ =]?\s*(\S.*)")
@@ -18,10 +19,9 @@ OPTIONS = re.compile(r"\s--(?:hash|config-settings?|global-option)\b.*$")
 NAMED = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[(?P<extras>[^]]*)\])?\s*@\s*(?P<at>.+)"
 )
-SHA256 = re.compile(r"\s--hash[ =]sha256:([0-9a-f]{64})\b")
+SHA256 = re.compile(r"\s--hash[ =]sha256:([0-9A-Fa-f]{64})\b")
 MARKER = re.compile(r"\s+;\s*|;\s+|;(?=[a-z_]+\s*[<>=!~])")
 EXTRAS = re.compile(r"(?P<at>.+?)\s*\[(?P<extras>[\w\s,.-]*)\]")
-LOGIN = re.compile(r"(https?://)[^/@\s]+@")
 BUILT_BY = ("pyproject.toml", "setup.py")
 WHEEL = ".whl"
 ARCHIVES = (".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz")
@@ -83,6 +83,11 @@ def local_of(line: str, *folders: Path) -> Local | None:
     *folders : Path
         What a path is relative to: the first of them where it is a package.
 
+    Raises
+    ------
+    ImageBuildError
+        It has an address that is none.
+
     Examples
     --------
     >>> found = local_of("own[dev] @ git+https://x.example/own@v1 ; python_version > '3'", Path())
@@ -103,10 +108,12 @@ def local_of(line: str, *folders: Path) -> Local | None:
     place = _place(at, folders, is_path=bool(editable or named))
     if not place:
         return None
-    if digest := SHA256.search(line):
-        place += f"#sha256={digest[1]}" if "://" in place and "#" not in place else ""
+    digests = tuple(each.lower() for each in SHA256.findall(line))
+    if digests and not is_path(place):
+        place += "" if "#" in place else f"#sha256={','.join(digests)}"
+        digests = ()
     asked = tuple(each.strip() for each in extras.split(",") if each.strip())
-    return Local(place, named["name"] if named else "", asked, "".join(markers))
+    return Local(place, named["name"] if named else "", asked, "".join(markers), sha256=digests)
 
 
 def _place(at: str, folders: Sequence[Path], *, is_path: bool) -> str:
@@ -114,7 +121,12 @@ def _place(at: str, folders: Sequence[Path], *, is_path: bool) -> str:
 
     Without `is_path` a path has to look like one.
     """
-    parts = urlsplit(at)
+    try:
+        parts = urlsplit(at)
+    except ValueError as exc:
+        raise ImageBuildError(
+            f"{hide_logins(at)} is no address ({hide_logins(str(exc))}); correct it"
+        ) from exc
     if at.startswith(GIT):
         return at
     if parts.scheme == "file":
@@ -139,17 +151,6 @@ def is_package(folder: Path) -> bool:
 def is_path(place: str) -> bool:
     """Whether a place is a folder or a file of this machine."""
     return "://" not in place
-
-
-def shown(text: str) -> str:
-    """Return a text as it may be shown and kept: without the logins of addresses in it.
-
-    Examples
-    --------
-    >>> shown("git+https://ada:secret@x.example/own cannot be fetched")
-    'git+https://x.example/own cannot be fetched'
-    """
-    return LOGIN.sub(r"\1", text)
 
 
 def fragment_of(address: str) -> dict[str, str]:
@@ -180,8 +181,8 @@ def _follow(
         elif local := local_of(line, found.project, folder):
             if is_limit:
                 raise ImageBuildError(
-                    f"a file of constraints has {line!r}, which says where a package is from: write"
-                    " it among the requirements"
+                    f"a file of constraints has {hide_logins(line)!r}, which says where a package"
+                    " is from: write it among the requirements"
                 )
             found.local.append(local)
         else:

@@ -9,13 +9,15 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from packaging.markers import InvalidMarker, Marker
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from kernelext.errors import ImageBuildError
 from kernelext.image.jobs import Check, check_nothing
-from kernelext.image.lines import BUILT_BY, WHEEL, fragment_of, is_package, is_path, shown
+from kernelext.image.lines import BUILT_BY, WHEEL, fragment_of, is_package, is_path
+from kernelext.image.logins import fill_in, hide_logins
 from kernelext.image.metadata import extras_of
 from kernelext.image.repositories import check_out, is_git
 from kernelext.image.resolving import run_uv
@@ -61,8 +63,8 @@ def is_wanted(local: Local, target: Target) -> bool:
         return not local.marker or Marker(local.marker).evaluate(target.marker_environment())
     except InvalidMarker as exc:
         raise ImageBuildError(
-            f"{shown(local.place)} is wanted where {local.marker!r}, which cannot be read; write a"
-            " condition such as `; python_version >= '3.10'`"
+            f"{hide_logins(local.place)} is wanted where {local.marker!r}, which cannot be read;"
+            " write a condition such as `; python_version >= '3.10'`"
         ) from exc
 
 
@@ -94,6 +96,7 @@ def requirement_of(
     is_ready = local.place.endswith(WHEEL)
     if is_gone(local) or (local.instead and is_ready and not _fits(Path(local.place), target)):
         return local.instead
+    _require_hash(local)
     if is_ready:
         wheel = _ready_wheel(Path(local.place))
     else:
@@ -146,11 +149,10 @@ def _build(place: str, house: Path, environ: Mapping[str, str], check: Check) ->
         words = ["build", "--wheel", str(source), "--out-dir", scratch]
         fixed = {**environ, "SOURCE_DATE_EPOCH": DATE_S, "TMPDIR": scratch}
         folder = source if source.is_dir() else source.parent
-        problem = f"the package {shown(place)} cannot be built"
+        problem = f"the package {hide_logins(place)} cannot be built"
         run_uv(words, folder, fixed, problem, shows_lines=True, check=check)
         built = next(Path(scratch).glob("*.whl"))
-        with built.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = _sha256(built)
         wheel = house / digest / built.name
         wheel.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(built, wheel)
@@ -162,7 +164,7 @@ def _source(place: str, scratch: Path, environ: Mapping[str, str], check: Check)
     if is_git(place):
         return check_out(place, scratch / "git", environ, check)
     if not is_path(place):
-        return _fetch(place, scratch, check)
+        return _fetch(fill_in(place, environ), scratch, check)
     source = Path(place)
     if not source.exists():
         raise ImageBuildError(
@@ -180,7 +182,7 @@ def _fetch(address: str, scratch: Path, check: Check) -> Path:
     """Fetch a source archive."""
     import requests  # a tenth of a second, which only a fetch has to wait
 
-    target = scratch / address.partition("#")[0].rpartition("/")[2]
+    target = scratch / unquote(urlsplit(address).path).rpartition("/")[2]
     digest = hashlib.sha256()
     try:
         with (
@@ -194,12 +196,13 @@ def _fetch(address: str, scratch: Path, check: Check) -> Path:
                 out.write(piece)
     except OSError as exc:  # the library's errors are such, too
         raise ImageBuildError(
-            f"{shown(address)} cannot be fetched ({shown(str(exc))}); see that it can be reached"
-            " from here"
+            f"{hide_logins(address)} cannot be fetched ({hide_logins(str(exc))}); see that it can"
+            " be reached from here"
         ) from exc
-    if fragment_of(address).get("sha256", digest.hexdigest()) != digest.hexdigest():
+    allowed = fragment_of(address).get("sha256", digest.hexdigest()).split(",")
+    if digest.hexdigest() not in allowed:
         raise ImageBuildError(
-            f"what arrives from {shown(address)} has another SHA-256; see who has changed it"
+            f"what arrives from {hide_logins(address)} has another SHA-256; see who has changed it"
         )
     return target
 
@@ -207,6 +210,21 @@ def _fetch(address: str, scratch: Path, check: Check) -> Path:
 def _fits(wheel: Path, target: Target) -> bool:
     *_, tags = parse_wheel_filename(wheel.name)
     return not tags.isdisjoint(target.tags)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _require_hash(local: Local) -> None:
+    if local.sha256 and Path(local.place).is_file():
+        found = _sha256(Path(local.place))
+        if found not in local.sha256:
+            raise ImageBuildError(
+                f"{local.place} has the hash sha256:{found}, which is none of those that are"
+                f" written for it; see who has changed it, or write `--hash=sha256:{found}`"
+            )
 
 
 def _require_named(wheel: Path, local: Local) -> None:
@@ -219,7 +237,8 @@ def _require_named(wheel: Path, local: Local) -> None:
         ) from exc
     if local.name and normal_name(local.name) != normal_name(name):
         raise ImageBuildError(
-            f"{shown(local.place)} is the package {name} and not {local.name}; write `{name} @ ...`"
+            f"{hide_logins(local.place)} is the package {name} and not {local.name}; write"
+            f" `{name} @ ...`"
         )
 
 
@@ -232,8 +251,8 @@ def _require_extras(wheel: Path, local: Local) -> None:
     if unknown:
         there = f"it has {', '.join(sorted(known))}" if known else "it has none"
         raise ImageBuildError(
-            f"{shown(local.place)} has no extra called {', '.join(unknown)}; {there}: correct the"
-            " name"
+            f"{hide_logins(local.place)} has no extra called {', '.join(unknown)}; {there}: correct"
+            " the name"
         )
 
 

@@ -46,6 +46,7 @@ class Notes:
         """Keep them."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         partial = self._path.with_suffix(f".{os.getpid()}.new")
+        partial.touch(mode=0o600)  # addresses that are signed are in it
         partial.write_text(json.dumps(notes))
         partial.replace(self._path)
 

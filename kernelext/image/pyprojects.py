@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from kernelext.errors import ImageBuildError
 from kernelext.image.lines import GIT, read_lines
+from kernelext.image.logins import hide_logins
 from kernelext.image.wanted import Local, Wanted
 from kernelext.recipe import normal_name
 
 REVISIONS = ("rev", "tag", "branch")
+TEXTS = (*REVISIONS, "git", "url", "path", "subdirectory", "marker")  # of a source
 
 
 def read_pyproject(path: Path, source: str) -> Wanted:
@@ -33,11 +36,24 @@ def read_pyproject(path: Path, source: str) -> Wanted:
         It cannot be read, has none, or takes one from where only a lock says.
     """
     table = _read(path, source)
-    needs = table.get("project", {}).get("dependencies")
+    needs = _table(table, source, "project").get("dependencies")
     if not isinstance(needs, list):
         raise ImageBuildError(f"{source} has no [project] with `dependencies`; write them there")
     wanted = _read_needs(table, path, source)
     return replace(wanted, local=tuple(_with_below(wanted.local, source)))
+
+
+def indexes_of(project: Path) -> list[str]:
+    """Return the package indexes in a project's settings of uv, as ``NAME=URL``."""
+    found: list[str] = []
+    for name, keys in (("uv.toml", ()), ("pyproject.toml", ("tool", "uv"))):
+        # What is wrong in them is said by uv, whose settings they are.
+        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, KeyError):
+            table = tomllib.loads((project / name).read_text(encoding="utf-8"))
+            for key in keys:
+                table = table[key]
+            found += [f"{each.get('name', '')}={each['url']}" for each in table["index"]]
+    return found
 
 
 def _with_below(found: Iterable[Local], source: str) -> list[Local]:
@@ -53,9 +69,11 @@ def _with_below(found: Iterable[Local], source: str) -> list[Local]:
 
 
 def _read_needs(table: Mapping[str, Any], path: Path, source: str) -> Wanted:
-    needs = table.get("project", {}).get("dependencies", ())
-    known = table.get("tool", {}).get("uv", {}).get("sources", {})
-    sources = {normal_name(name): each for name, each in known.items()}
+    needs = _table(table, source, "project").get("dependencies", ())
+    known = _table(table, source, "tool", "uv", "sources")
+    sources = {normal_name(name): _entries(each, name, source) for name, each in known.items()}
+    if not isinstance(needs, list | tuple):
+        raise ImageBuildError(f"{source} has `dependencies` that are no list; write one")
     lines = [line for need in needs for line in _lines(str(need), sources, path, source)]
     return read_lines(lines, path.parent, source)
 
@@ -67,16 +85,41 @@ def _read(path: Path, source: str) -> dict[str, Any]:
         raise ImageBuildError(f"{source} cannot be read: {exc}") from exc
 
 
-def _lines(need: str, sources: Mapping[str, Any], path: Path, source: str) -> Iterator[str]:
+def _table(table: Mapping[str, Any], source: str, *keys: str) -> Mapping[str, Any]:
+    """Return a table within another, an empty one where it is not there."""
+    for count, key in enumerate(keys, 1):
+        table = table.get(key, {})
+        if not isinstance(table, Mapping):
+            name = ".".join(keys[:count])
+            raise ImageBuildError(f"{source} has a `{name}` that is no table; write [{name}]")
+    return table
+
+
+def _entries(found: object, name: str, source: str) -> list[Mapping[str, Any]]:
+    """Return the sources of one package."""
+    entries: list[Any] = found if isinstance(found, list) else [found]
+    for entry in entries:
+        if not isinstance(entry, Mapping) or not all(
+            isinstance(entry[key], str) for key in TEXTS if key in entry
+        ):
+            raise ImageBuildError(
+                f"{source} takes {name} in [tool.uv.sources] from {hide_logins(repr(entry))}, which"
+                f' is no source; write such as `{name} = {{ path = "FOLDER" }}`'
+            )
+    return entries
+
+
+def _lines(
+    need: str, sources: Mapping[str, Sequence[Mapping[str, Any]]], path: Path, source: str
+) -> Iterator[str]:
     """Yield a dependency as lines of a requirements file, one for each of its sources."""
     try:
         requirement = Requirement(need)
     except InvalidRequirement:  # a path relative to the project may be none
         yield need
         return
-    entries = sources.get(normal_name(requirement.name), [])
-    entries = [entries] if isinstance(entries, Mapping) else entries
-    entries = [each for each in entries if not {"extra", "group"} & each.keys()]  # none is asked
+    known = sources.get(normal_name(requirement.name), ())
+    entries = [each for each in known if not {"extra", "group"} & each.keys()]  # none is asked
     if not entries:
         yield need
     for entry in entries:
@@ -109,11 +152,11 @@ def _member(name: str, path: Path) -> str:
     """Return the folder of a workspace's member; empty where there is none."""
     for root in path.resolve().parents:
         file = root / "pyproject.toml"
-        workspace = _read(file, str(file)) if file.exists() else {}
-        members = workspace.get("tool", {}).get("uv", {}).get("workspace", {}).get("members", ())
+        whole = _read(file, str(file)) if file.exists() else {}
+        members = _table(whole, str(file), "tool", "uv", "workspace").get("members", ())
         for found in (each for pattern in members for each in sorted(root.glob(pattern))):
             own = found / "pyproject.toml"
-            project = _read(own, str(own)).get("project", {}) if own.exists() else {}
+            project = _table(_read(own, str(own)), str(own), "project") if own.exists() else {}
             if normal_name(str(project.get("name", ""))) == normal_name(name):
                 return str(found)
     return ""

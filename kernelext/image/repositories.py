@@ -9,12 +9,12 @@ from pathlib import Path
 
 from kernelext.errors import ImageBuildError
 from kernelext.image.jobs import Check
-from kernelext.image.lines import GIT, fragment_of, shown
+from kernelext.image.lines import GIT, fragment_of
+from kernelext.image.logins import LOGIN, fill_in, hide_logins
 from kernelext.image.programs import run_program
 
 ABBREVIATED = re.compile(r"[0-9a-f]{4,39}")
 OF_TAGS = re.compile(r"scm\b|vcs\b|versioneer|versioningit|dynamic-versioning")
-VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")  # as pip has them in requirements
 
 
 def is_git(address: str) -> bool:
@@ -40,17 +40,14 @@ def check_out(address: str, target: Path, environ: Mapping[str, str], check: Che
     ImageBuildError
         It cannot be fetched, or has no such folder.
     """
-    full = VARIABLE.sub(lambda found: environ.get(found[1], found[0]), address)
-    url = full.removeprefix(GIT).partition("#")[0]
-    before, at, after = url.rpartition("@")
-    has_revision = bool(at) and "://" in before  # else it is that of a login
-    repository, revision = (before, after) if has_revision else (url, "HEAD")
+    repository, revision = _split(address, environ)
     below = fragment_of(address).get("subdirectory", "")
     target.mkdir()
     git = _Git(address, target, {**environ, "GIT_TERMINAL_PROMPT": "0"}, check)
     git.run("init", "--quiet")
     git.run("remote", "add", "--", "origin", repository)  # what submodules are relative to
-    if ABBREVIATED.fullmatch(revision):  # which only who has them all can tell from another
+    if ABBREVIATED.fullmatch(revision) and not git.has_name(revision):
+        # only who has them all can tell it from another
         git.run("fetch", "--quiet", "--tags", "origin")
         git.run("checkout", "--quiet", "--detach", revision)
     else:
@@ -62,8 +59,26 @@ def check_out(address: str, target: Path, environ: Mapping[str, str], check: Che
     if (target / ".gitmodules").exists():
         git.run("submodule", "--quiet", "update", "--init", "--recursive", "--depth", "1")
     if not (target / below).is_dir():
-        raise ImageBuildError(f"{shown(address)} has no folder {below}; correct its `subdirectory`")
+        raise ImageBuildError(
+            f"{hide_logins(address)} has no folder {below}; correct its `subdirectory`"
+        )
     return target / below
+
+
+def _split(address: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return a repository's address and the revision; an `@` before the path is a login's."""
+    raw = address.removeprefix(GIT).partition("#")[0]
+    url = raw if "://" in raw else fill_in(raw, environ)  # a value may have any character
+    path = url.rpartition("://")[2].partition("/")[2]
+    if "@" not in path:
+        return _with_one_at(fill_in(url, environ)), "HEAD"
+    repository, _, revision = url.rpartition("@")
+    return _with_one_at(fill_in(repository, environ)), fill_in(revision, environ) or "HEAD"
+
+
+def _with_one_at(url: str) -> str:
+    """Return an address whose password has no bare `@`, at which git would end it."""
+    return LOGIN.sub(lambda found: found[0][:-1].replace("@", "%40") + "@", url)
 
 
 def _has_version_of_tags(folder: Path) -> bool:
@@ -79,13 +94,18 @@ class _Git:
     def __init__(
         self, address: str, folder: Path, environ: Mapping[str, str], check: Check
     ) -> None:
-        self._address = shown(address)
+        self._address = hide_logins(address)
         self._folder = folder
         self._environ = environ
         self._check = check
 
-    def run(self, *words: str) -> None:
-        """Run a command, and say why it fails."""
+    def has_name(self, revision: str) -> bool:
+        """Whether a branch or a tag is called so."""
+        names = (f"refs/heads/{revision}", f"refs/tags/{revision}")
+        return bool(self.run("ls-remote", "--", "origin", *names))
+
+    def run(self, *words: str) -> str:
+        """Run a command, and say why it fails; what it prints."""
         problem = f"{self._address} cannot be fetched"
         try:
             done = run_program(
@@ -97,8 +117,9 @@ class _Git:
             raise ImageBuildError(f"{problem} by git: {exc}") from exc
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["git does not say why"])[-1]
-            reason = shown(last).removeprefix("fatal: ")
+            reason = hide_logins(last).removeprefix("fatal: ")
             raise ImageBuildError(
                 f"{problem}: {reason}; see that the revision is there, and that `git"
                 " ls-remote` can read the repository from here"
             )
+        return done.stdout

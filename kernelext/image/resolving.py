@@ -18,12 +18,14 @@ from packaging.utils import parse_wheel_filename
 
 from kernelext.errors import ImageBuildError
 from kernelext.image.jobs import Check, check_nothing
+from kernelext.image.logins import hide_logins, without_logins
 from kernelext.image.programs import TIMEOUT_S, run_program
 from kernelext.image.target import Target
 from kernelext.image.wanted import Wanted
 
 SAID_LINES = 20
 DRAWING = " \t\u2502\u251c\u2570\u2500\u25b6\xd7"  # of uv's errors
+REFUSED = re.compile(r"authenticat|\(40[13] ")  # an index: then all in it is "not found"
 PIP_INDEXES = {"PIP_INDEX_URL": "--default-index", "PIP_EXTRA_INDEX_URL": "--index"}
 
 
@@ -103,7 +105,7 @@ def resolve(
         words += ["--format", "pylock.toml", "--output-file", str(lock), *_indexes(environ)]
         what = f"{wanted.source} for Python {target.python}"
         run_uv(words, folder, environ, f"{what} cannot be resolved", check=check)
-        return lock.read_text(encoding="utf-8")
+        return without_logins(lock.read_text(encoding="utf-8"))  # it is kept
 
 
 def prefer(lock: str, versions: Mapping[str, str]) -> str:
@@ -177,10 +179,10 @@ def run_uv(
     except subprocess.TimeoutExpired as exc:
         raise ImageBuildError(f"{problem}: uv has not ended in {TIMEOUT_S:.0f} s") from exc
     if done.returncode and shows_lines:
-        lines = done.stderr.strip().splitlines()[-SAID_LINES:]
+        lines = hide_logins(done.stderr).strip().splitlines()[-SAID_LINES:]
         raise ImageBuildError("\n    ".join([f"{problem}; its last lines:", *lines]))
     if done.returncode:
-        raise ImageBuildError(f"{problem}: {_reason(done.stderr)}")
+        raise ImageBuildError(f"{problem}: {_reason(hide_logins(done.stderr))}")
     return done.stdout
 
 
@@ -188,7 +190,8 @@ def _reason(said: str) -> str:
     """Return what uv says, without its drawing, as one line."""
     lines = [re.sub(r"^(error|cause): ", "", line.strip(DRAWING)) for line in said.splitlines()]
     told = [line for line in lines if line and not line.startswith(("warning:", "hint:"))]
-    return " ".join(told[-SAID_LINES:]) or "uv does not say why"
+    refused = [line for line in lines if line.startswith("hint:") and REFUSED.search(line)]
+    return " ".join([*told[-SAID_LINES:], *refused]) or "uv does not say why"
 
 
 def _indexes(environ: Mapping[str, str]) -> list[str]:

@@ -30,6 +30,8 @@ class Local:
         Under what condition it is wanted (packaging.python.org, "dependency specifiers").
     instead : str
         The requirement that stands in where its file is gone.
+    sha256 : tuple of str
+        Of its file here, any of these; empty for any file. Those of an address are a part of it.
     """
 
     place: str
@@ -37,11 +39,13 @@ class Local:
     extras: tuple[str, ...] = ()
     marker: str = ""
     instead: str = ""
+    sha256: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Local:
         """Read the JSON form."""
-        return cls(**{**data, "extras": tuple(data["extras"])})
+        lists = {key: tuple(data.get(key, ())) for key in ("extras", "sha256")}
+        return cls(**{**data, **lists})
 
 
 @dataclass(frozen=True)

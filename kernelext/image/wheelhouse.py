@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from kernelext.bundle import file_chunks
 from kernelext.errors import ImageBuildError
-from kernelext.image.logins import hide_logins
+from kernelext.image.logins import Logins, hide_logins
 from kernelext.image.resolving import Pin
 from kernelext.recipe import P
 
@@ -24,6 +24,7 @@ TRIES = 4
 TIMEOUT_S = 30.0
 PAUSE_S = 0.5
 LOOK_S = 0.1
+REFUSED = (401, 403)
 
 
 class Wheelhouse:
@@ -35,7 +36,7 @@ class Wheelhouse:
         Made when first needed.
     environ : mapping of str to str
     lines : iterable of str
-        Of requirements. Addresses of indexes in both may hold logins.
+        Of requirements. Addresses in both may hold logins.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Wheelhouse:
         lines: Iterable[str] = (),
     ) -> None:
         self.folder = folder
-        self._logins = index_logins(environ or {}, lines)
+        self._logins = Logins(environ or {}, lines)
 
     def path(self, pin: Pin) -> Path:
         """Return where a package lies or would lie."""
@@ -146,8 +147,10 @@ class Wheelhouse:
                 digest.update(data)
                 out.write(data)
                 return digest.hexdigest()
-            login = self._logins.get(urlsplit(pin.url).netloc)
+            login = self._logins.of(pin.url)
             with requests.get(pin.url, auth=login, stream=True, timeout=TIMEOUT_S) as answer:
+                if answer.status_code in REFUSED:
+                    raise ImageBuildError(_refusal(pin, f"{answer.status_code} {answer.reason}"))
                 answer.raise_for_status()
                 for piece in answer.iter_content(PIECE_BYTES):
                     digest.update(piece)
@@ -155,22 +158,10 @@ class Wheelhouse:
         return digest.hexdigest()
 
 
-def index_logins(
-    environ: Mapping[str, str], lines: Iterable[str] = ()
-) -> dict[str, tuple[str, str]]:
-    """Return the logins in the addresses of package indexes, by host; a lock has none of them.
-
-    Examples
-    --------
-    >>> index_logins({"PIP_INDEX_URL": "https://ada:p%40ss@index.example/simple"})
-    {'index.example': ('ada', 'p@ss')}
-    """
-    names = (name for name in environ if name.startswith(("PIP_", "UV_")) and "INDEX" in name)
-    options = (line for line in lines if line.startswith("-"))
-    found = {}
-    for address in " ".join([*map(environ.__getitem__, names), *options]).split():
-        parts = urlsplit(address.rpartition("=")[2] if "=http" in address else address)
-        if parts.username:
-            login = unquote(parts.username), unquote(parts.password or "")
-            found[parts.netloc.rpartition("@")[2]] = login
-    return found
+def _refusal(pin: Pin, said: str) -> str:
+    host = urlsplit(pin.url).netloc.rpartition("@")[2]
+    return (
+        f"{pin.name} {pin.version} cannot be fetched: {host} says {said}; give it a login that it"
+        f" knows, in the address (`https://USER:${{TOKEN}}@{host}/...` in requirements) or in"
+        " ~/.netrc"
+    )

@@ -17,6 +17,7 @@ from kernelext.cell import CellNames, reach, read_cell
 from kernelext.errors import CellSyntaxError, OptionError
 from kernelext.history import RunRow, iso_time
 from kernelext.hosts.config import Settings
+from kernelext.image.importing import distributions_by_module
 from kernelext.runs import Run, RunPlan, new_run_id
 from kernelext.verbs.celloptions import CellOptions
 from kernelext.verbs.context import Context
@@ -282,5 +283,5 @@ _PACKAGES: dict[str, list[str]] = {}
 def _packages() -> Mapping[str, list[str]]:
     """Map import names to distributions; read once, since it takes some 70 ms."""
     if not _PACKAGES:
-        _PACKAGES.update(importlib.metadata.packages_distributions())
+        _PACKAGES.update(distributions_by_module())
     return _PACKAGES

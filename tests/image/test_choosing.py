@@ -73,6 +73,23 @@ def test_what_a_package_takes_from_an_address_itself(index: Index, tmp_path: Pat
     assert names(Local(str(folder)), Local(str(tmp_path / "lower"))) == ["lower", "lowest", "own"]
 
 
+def test_build_of_another_index_has_a_way_out(index: Index, tmp_path: Path) -> None:
+    """As versions that are installed here are asked for: of the package, or of what needs it."""
+    make_wheel(index.folder, "torch", "2.3.0")
+    make_wheel(index.folder, "above", needs=("torch",))
+    environ = {**os.environ, **index.environ()}
+    limits = ("torch==2.3.0+cpu",)
+    for wanted in (Wanted("x", ("torch==2.3.0+cpu",)), Wanted("x", ("above",), limits)):
+        chooser = Chooser(wanted, tmp_path, Wheelhouse(tmp_path / "house"), environ)
+        with pytest.raises(ImageBuildError) as caught:
+            chooser.lock(TARGET, CondaPart(), "", lambda _: None, lambda: None)
+        text = str(caught.value)
+        assert text.startswith("x cannot be resolved: no index that is asked has torch 2.3.0+cpu")
+        assert "`--extra-index-url URL`" in text
+        assert "`torch==2.3.0`" in text
+        assert "\n" not in text
+
+
 def test_package_that_this_python_does_not_want_is_not_built(tmp_path: Path) -> None:
     absent = Local(str(tmp_path / "absent"), marker="sys_platform == 'win32'")
     wanted = Wanted("requirements.txt", local=(absent,))

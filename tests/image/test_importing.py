@@ -18,7 +18,12 @@ import uv
 from kernelext.errors import ImageBuildError
 from kernelext.image.choosing import Chooser
 from kernelext.image.condapart import CondaPart
-from kernelext.image.importing import distribution_of, environment_of, imports_of_project
+from kernelext.image.importing import (
+    distribution_of,
+    distributions_by_module,
+    environment_of,
+    imports_of_project,
+)
 from kernelext.image.locals import requirement_of
 from kernelext.image.resolving import read_lock
 from kernelext.image.target import Target
@@ -178,6 +183,30 @@ def test_package_of_a_folder_that_is_gone_is_the_indexs(
     theirs = make_wheel(index.folder, "own", "0.1")
     found = replace(environment_of({"own"}).wanted, requirements=())
     assert chosen(found, index) == {"own 0.1": sha256(theirs)}
+
+
+def test_broken_installation_is_as_good_as_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install: Callable[..., None]
+) -> None:
+    install(str(make_wheel(tmp_path, "one", "3.0")))
+    broken = tmp_path / "site/broken-1.0.dist-info"
+    broken.mkdir(parents=True)
+    (broken / "RECORD").write_text("broken.py,,\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    found = environment_of({"broken", "one"})
+    assert found.unknown == ("broken",)
+    assert [local.name for local in found.wanted.local] == ["one"]
+    assert distribution_of("broken") == ""
+    assert distribution_of("one") == "one 3.0"
+
+
+def test_modules_are_those_that_the_library_knows() -> None:
+    theirs = importlib.metadata.packages_distributions()
+    found = distributions_by_module()
+    modules = {name for name in theirs if name.isidentifier()}
+    assert {name: set(found.get(name, ())) for name in modules} == {
+        name: set(theirs[name]) for name in modules
+    }
 
 
 def test_module_names_its_distribution() -> None:

@@ -98,11 +98,20 @@ def test_source_archive_here_and_at_an_address(tmp_path: Path) -> None:
         assert read_own(build(f"own @ {address}", tmp_path)) == "X = 1\n"
         digest = sha256(Path(packed))
         assert build(f"own @ {address} --hash=sha256:{digest}", tmp_path)
+        assert build(f"own @ {address} --hash=sha256:{'0' * 64} --hash=sha256:{digest}", tmp_path)
         assert build(f"own @ {address}#sha256={digest}", tmp_path)
         with pytest.raises(ImageBuildError, match="has another SHA-256"):
             build(f"own @ {address} --hash=sha256:{'0' * 64}", tmp_path)
         with pytest.raises(ImageBuildError, match=r"absent.zip cannot be fetched \(404 .* reached"):
             build(f"{server.url}/files/absent.zip", tmp_path)
+
+
+def test_file_that_lies_here_has_a_hash_that_is_written(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "one")
+    other = f"--hash=sha256:{'0' * 64}"
+    assert build(f"./{wheel.name} {other} --hash=sha256:{sha256(wheel).upper()}", tmp_path)
+    with pytest.raises(ImageBuildError, match=r"none-any\.whl has the hash .* see who has changed"):
+        build(f"./{wheel.name} {other}", tmp_path)
 
 
 def test_revision_of_a_repository(tmp_path: Path) -> None:

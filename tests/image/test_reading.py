@@ -19,6 +19,9 @@ from kernelext.image.wanted import Local, Wanted
 from .packages import commit, write_package
 from .wheels import Index, make_wheel
 
+OWN = "[project]\ndependencies = ['own']\n"
+SOURCES = f"{OWN}[tool.uv.sources]\n"
+
 
 def places(wanted: Wanted) -> list[str]:
     """Where what no index has is from."""
@@ -224,6 +227,21 @@ def test_lock_with_packages_from_elsewhere(
         ("requirements.txt", "-r absent.txt", "absent.txt cannot be read"),
         ("requirements.txt", "-r requirements.txt", "is included by itself"),
         ("requirements.txt", "-c limits.txt", "'./own', which says where a package is from: write"),
+        ("requirements.txt", "own @ https://a:s3cr3t@[bad/x", "https://[bad/x is no address ("),
+        (
+            "requirements.txt",
+            "-e git+https://[bad/x.tar.gz",
+            "is no address (Invalid IPv6 URL); cor",
+        ),
+        ("pyproject.toml", "project = 3", "has a `project` that is no table; write [project]"),
+        ("pyproject.toml", f"{OWN}[tool]\nuv = 3", "has a `tool.uv` that is no table; write"),
+        ("pyproject.toml", f"{SOURCES}own = 'x'", "takes own in [tool.uv.sources] from 'x', which"),
+        ("pyproject.toml", f"{SOURCES}own = [3]", "from 3, which is no source; write such as `own"),
+        (
+            "pyproject.toml",
+            f"{SOURCES}own = {{ path = 3 }}",
+            "from {'path': 3}, which is no source",
+        ),
         ("environment.yml", "dependencies: [{pip: [-r absent.txt]}]", "absent.txt cannot be read"),
     ],
 )
@@ -236,6 +254,7 @@ def test_what_cannot_be_read_is_said(
     with pytest.raises(ImageBuildError) as caught:
         read_source(tmp_path, name)
     assert said in str(caught.value)
+    assert "s3cr3t" not in str(caught.value)
 
 
 def test_folder_as_repo2docker_has_it(tmp_path: Path) -> None:

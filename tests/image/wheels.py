@@ -116,7 +116,7 @@ def serve_index(folder: Path) -> Iterator[Index]:
                 self.send_header("WWW-Authenticate", 'Basic realm="index"')
                 self.end_headers()
                 return
-            kind, _, name = self.path.strip("/").partition("/")
+            kind, _, name = self.path.partition("?")[0].strip("/").partition("/")
             data = b""
             if kind == "simple":
                 data = index.page(name).encode()
