@@ -3,8 +3,9 @@
 ::
 
     job.json        {"pieces": [{"file": FILE, "kind": KIND, "name": NAME, "out": FILE}]}
-    packages/FILE   what to install: a `wheel`, or of conda's channels `conda` or `noarch`
-    pieces/FILE     what it installs
+    packages/FILE   what to install: a `wheel`, or of conda's channels `conda` or `noarch`; for
+                    `whiteouts` the distributions that wheels may replace, a name a line
+    pieces/FILE     what it installs, or takes away
 
 Each piece that is done is said on a line of its own: ``{"made": NAME}``; what cannot be made ends
 the container with ``{"error": SENTENCE}``.
@@ -12,7 +13,6 @@ the container with ``{"error": SENTENCE}``.
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import multiprocessing
 import os
@@ -25,7 +25,7 @@ from typing import Any
 
 from kernelext.builder.condapiece import Interpreter, write_conda_piece
 from kernelext.builder.piece import write_piece
-from kernelext.recipe import normal_name
+from kernelext.builder.whiteouts import write_whiteouts
 
 DISTRO_PREFIX = "/usr"  # whose own packages are the distribution's
 
@@ -91,8 +91,9 @@ def _make(folder: Path, job: dict[str, str], telling: Any) -> None:
     problem = ""
     try:
         if job["kind"] == "wheel":
-            schemes = _schemes(job["name"])
-            write_piece(package, target, schemes, _installed(job["name"], schemes["purelib"]))
+            write_piece(package, target, _schemes(job["name"]))
+        elif job["kind"] == "whiteouts":
+            write_whiteouts(package.read_text().split(), target, site.getsitepackages()[0])
         else:
             own = Interpreter(sys.executable, site.getsitepackages()[0])
             write_conda_piece(package, target, own if job["kind"] == "noarch" else None)
@@ -115,23 +116,6 @@ def _schemes(name: str) -> dict[str, str]:
         "headers": f"{sysconfig.get_path('include')}/{name}",
         "data": prefix,
     }
-
-
-def _installed(name: str, folder: str) -> list[str]:
-    """List the files of what `folder` has of a distribution, and the folders that are its alone."""
-    found: set[str] = set()
-    for each in importlib.metadata.distributions(path=[folder]):
-        if normal_name(each.metadata["Name"] or "") == normal_name(name):
-            found.update(os.path.normpath(str(each.locate_file(file))) for file in each.files or ())
-    parents = {parent for path in found for parent in Path(path).parents}
-    inside = {parent for parent in parents if Path(folder) in parent.parents}
-    return [*found, *(str(parent) for parent in inside if _holds_only(parent, found))]
-
-
-def _holds_only(folder: Path, files: set[str]) -> bool:
-    """Whether a folder has nothing but some files and their byte code."""
-    there = (path for path in folder.rglob("*") if not path.is_dir() and path.suffix != ".pyc")
-    return all(str(path) in files for path in there)
 
 
 def _say(line: dict[str, str]) -> None:

@@ -10,7 +10,7 @@ import posixpath
 import sys
 import warnings
 import zipfile
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,7 +24,6 @@ from installer.utils import construct_record_file, fix_shebang
 from kernelext.builder.piecetar import PieceTar
 
 INSTALLER = {"INSTALLER": b"kernelext\n"}
-WHITEOUT = ".wh."
 
 
 class Piece(WheelDestination):
@@ -77,22 +76,6 @@ class Piece(WheelDestination):
         with construct_record_file(records, prefix) as stream:
             self._out.add(self._target(scheme, record_file_path), stream.read(), 0o644)
 
-    def hide(self, paths: Iterable[str]) -> None:
-        """Take away what the base image has and this installation has not.
-
-        Parameters
-        ----------
-        paths : iterable of str
-            Files, and folders with all that is in them.
-        """
-        names = self._out.names
-        own = names | {parent for name in names for parent in _parents(name)}
-        gone = {path.lstrip("/") for path in paths} - own
-        for name in sorted(gone):
-            if gone.isdisjoint(_parents(name)):
-                folder, base = posixpath.split(name)
-                self._out.add(f"/{folder}/{WHITEOUT}{base}", b"", 0o600)
-
     def _target(self, scheme: str, path: str) -> str:
         root = self._schemes[scheme]
         target = posixpath.normpath(posixpath.join(root, path))
@@ -101,9 +84,7 @@ class Piece(WheelDestination):
         return target
 
 
-def write_piece(
-    wheel: Path, target: Path, schemes: Mapping[str, str], hidden: Collection[str] = ()
-) -> None:
+def write_piece(wheel: Path, target: Path, schemes: Mapping[str, str]) -> None:
     """Write what a wheel installs as a tar without an end, so that pieces can be joined.
 
     Parameters
@@ -111,8 +92,6 @@ def write_piece(
     wheel : Path
     target : Path
     schemes : mapping of str to str
-    hidden : collection of str
-        Files and folders of the base image that the installation replaces.
 
     Raises
     ------
@@ -125,14 +104,18 @@ def write_piece(
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")  # of code that is compiled, not ours
-        piece = Piece(PieceTar(raw), schemes, sys.executable)
-        install(WheelFile(archive), piece, INSTALLER)
-        piece.hide(hidden)
+        out = PieceTar(raw, lambda folder: _stays(folder, schemes["purelib"]))
+        install(WheelFile(archive), Piece(out, schemes, sys.executable), INSTALLER)
 
 
-def _parents(name: str) -> list[str]:
-    parts = name.split("/")
-    return ["/".join(parts[:end]) for end in range(1, len(parts))]
+def _stays(folder: str, packages: str) -> bool:
+    """Whether the image below has a folder that none of its distributions takes along.
+
+    Another wheel may replace the distribution whose folder it is, in a layer of its own.
+    """
+    found = Path(folder)
+    is_packages = Path(packages) in found.parents and not found.is_symlink()
+    return found.is_dir() and not is_packages
 
 
 def _digest(data: bytes) -> str:

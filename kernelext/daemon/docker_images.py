@@ -21,7 +21,14 @@ from kernelext.daemon.docker_api import DockerAPI, DockerError, engine_problem
 from kernelext.daemon.docker_archive import image_digest, partial_archive, whole_archive
 from kernelext.daemon.engine import Say
 from kernelext.daemon.image_config import image_config
-from kernelext.daemon.layers import AnyLayer, LayerTar, conda_name, conda_stages_of, stages_of
+from kernelext.daemon.layers import (
+    EMPTY_DIFF_ID,
+    AnyLayer,
+    LayerTar,
+    conda_name,
+    conda_stages_of,
+    stages_of,
+)
 from kernelext.daemon.pieces import Containers, Pieces, Work
 from kernelext.errors import EngineError, ImageNotFound
 from kernelext.recipe import NAMESPACE, Package, Recipe
@@ -142,6 +149,7 @@ class DockerImages:
     def _load(self, tag: str, target: Target, layers: Sequence[AnyLayer], say: Say) -> str:
         """Give the engine an image of layers over a base; its digest."""
         known = self._known()
+        layers = _filled(layers, known)
         diff_ids = [*target.base["RootFS"]["Layers"], *(known[layer.name] for layer in layers)]
         config = image_config(target.base, target.recipe, diff_ids, target.activation)
         absent = self._absent(target, layers)
@@ -156,9 +164,11 @@ class DockerImages:
 
     def _absent(self, target: Target, layers: Sequence[AnyLayer]) -> list[AnyLayer]:
         """Return the layers that the engine does not have stacked like this, or wants again."""
+        known = self._known()
+        layers = _filled(layers, known)
         if target.is_whole:
-            return list(layers)
-        known, stacked = self._known(), self._stacked()
+            return layers
+        stacked = self._stacked()
         below = tuple(target.base["RootFS"]["Layers"])
         absent = []
         for layer in layers:
@@ -271,3 +281,8 @@ class DockerImages:
             if exc.status != 404:
                 raise
             raise ImageNotFound(f"the image {image} is not on the host") from exc
+
+
+def _filled(layers: Sequence[AnyLayer], known: Mapping[str, str]) -> list[AnyLayer]:
+    """Leave out the layers that have nothing: a base seldom has what is installed over it."""
+    return [layer for layer in layers if known.get(layer.name) != EMPTY_DIFF_ID]

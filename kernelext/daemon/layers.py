@@ -14,12 +14,14 @@ from kernelext.recipe import CONDA_PREFIX, CONDA_PYTHON, CondaPackage, Deb, File
 LARGE_BYTES = 4_000_000  # such a package has a layer of its own
 MAX_LARGE = 60  # of 127 that an engine stacks, the base's among them
 MAX_LARGE_CONDA = 16  # for one machine, and as many for any
-PIECE_FORMAT = "2"  # of what the builder writes
+PIECE_FORMAT = "3"  # of what the builder writes
+WHITEOUTS_FORMAT = "whiteouts 1"
 CONDA_FORMAT = f"conda 1 {CONDA_PREFIX}"
 DEBS_FORMAT = "debs 1"
 SCRIPTS_FORMAT = "scripts 1"
 POST_BUILD_FORMAT = "script 1"
 END_OF_TAR = bytes(1024)
+EMPTY_DIFF_ID = f"sha256:{hashlib.sha256(END_OF_TAR).hexdigest()}"  # of a layer with nothing
 BLOCK_BYTES = 512
 READ_BYTES = 1024 * 1024
 
@@ -33,8 +35,7 @@ class Layer:
     packages : tuple of Package
         Wheels, or packages of conda.
     ground : str
-        What their pieces depend on besides: the digest of the image in which they are made, as
-        pieces hide what it has of the same distributions.
+        What their pieces depend on besides: the digest of the image in which they are made.
     """
 
     packages: tuple[Package, ...]
@@ -129,7 +130,35 @@ class PostBuildLayer:
         return _name((POST_BUILD_FORMAT, self.base_digest, *told))
 
 
-AnyLayer = Union[Layer, DebLayer, ScriptLayer, PostBuildLayer]
+@dataclass(frozen=True)
+class WhiteoutLayer:
+    """What the image below has of distributions that are installed anew: it is taken away.
+
+    It lies below all wheels, so that none of their files goes with it.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The distributions.
+    ground : str
+        What they may be found in.
+    """
+
+    names: tuple[str, ...]
+    ground: str
+
+    @property
+    def pieces(self) -> Mapping[str, object]:
+        """The name of the one piece."""
+        return {self.name: self.names}
+
+    @property
+    def name(self) -> str:
+        """The same name for the same bytes."""
+        return _name((WHITEOUTS_FORMAT, self.ground, *sorted(self.names)))
+
+
+AnyLayer = Union[Layer, DebLayer, ScriptLayer, PostBuildLayer, WhiteoutLayer]
 
 
 @dataclass(frozen=True)
@@ -225,10 +254,15 @@ def stages_of(recipe: Recipe) -> list[Stage]:
     conda = tuple(layer for stage in stages for layer in stage.layers)
     if recipe.debs:
         stages.append(Stage((DebLayer(recipe.debs, recipe.base_digest),)))
+    names = tuple(wheel.name for wheel in recipe.wheels)
+    ground = recipe.base_digest
+    beneath: tuple[AnyLayer, ...] = ()
     if recipe.has_conda_python:
-        stages.append(Stage(layers_of(recipe.wheels, conda_name(recipe)), conda))
-    else:
-        stages.append(Stage(layers_of(recipe.wheels, recipe.base_digest)))
+        ground, beneath = conda_name(recipe), conda
+    if names:
+        # By itself, as what lies above is known only once this is.
+        stages.append(Stage((WhiteoutLayer(names, ground),), beneath))
+    stages.append(Stage(layers_of(recipe.wheels, ground), beneath))
     if recipe.script is not None:  # its recipe has nothing else
         stages.append(Stage((PostBuildLayer(recipe.script, recipe.base_digest),)))
     return [stage for stage in stages if stage.layers]

@@ -17,12 +17,20 @@ from kernelext.daemon.debs import installation_of
 from kernelext.daemon.docker_api import DockerAPI, DockerError, engine_problem
 from kernelext.daemon.engine import SAID_LINES, Say
 from kernelext.daemon.installing import Installation, install
-from kernelext.daemon.layers import AnyLayer, DebLayer, Layer, PostBuildLayer, ScriptLayer
+from kernelext.daemon.layers import (
+    AnyLayer,
+    DebLayer,
+    Layer,
+    PostBuildLayer,
+    ScriptLayer,
+    WhiteoutLayer,
+)
 from kernelext.daemon.script import script_of
 from kernelext.errors import EngineError
 from kernelext.recipe import CondaPackage, Package
 
 BUILD_MOUNT = "/kernelext/build"
+OLDER_VERSIONS = "what replaces the base's versions"
 
 
 @dataclass(frozen=True)
@@ -88,9 +96,10 @@ class Pieces:
         """
         self.folder.mkdir(mode=0o700, exist_ok=True)
         for layer in layers:
-            if not isinstance(layer, Layer) and not self._has(layer.name):
-                self._install(layer.name, image, self._installation(layer, work), work)
-        self._build([layer for layer in layers if isinstance(layer, Layer)], image, work)
+            if isinstance(layer, (Layer, WhiteoutLayer)) or self._has(layer.name):
+                continue
+            self._install(layer.name, image, self._installation(layer, work), work)
+        self._build(layers, image, work)
 
     def variables(self, name: str) -> dict[str, str] | None:
         """Return what `activate` has found under a name; None where it was not asked."""
@@ -146,27 +155,38 @@ class Pieces:
 
     # by the builder, which is nobody
 
-    def _build(self, layers: Sequence[Layer], image: str, work: Work) -> None:
-        wanted = {name: package for layer in layers for name, package in layer.pieces.items()}
-        absent = {name: each for name, each in wanted.items() if not self._has(name)}
-        if not absent:
+    def _build(self, layers: Sequence[AnyLayer], image: str, work: Work) -> None:
+        jobs = self._jobs(layers, work)
+        if not jobs:
             return
-        made_in, packages = work.folder / "pieces", work.folder / "packages"
+        made_in = work.folder / "pieces"
         made_in.mkdir(exist_ok=True)
         made_in.chmod(0o777)  # the container's user is nobody here; its parent lists for nobody
-        packages.mkdir(exist_ok=True)
-        jobs = []
-        for name, package in absent.items():
-            work.fetch(package, packages / package.file_name)
-            job = {"file": package.file_name, "kind": _kind(package), "name": package.name}
-            jobs.append({**job, "out": name})
         (work.folder / "job.json").write_text(json.dumps({"pieces": jobs}))
         self._run_builder(image, len(jobs), work)
-        for name in absent:
-            made = made_in / name
+        for job in jobs:
+            made = made_in / job["out"]
             if made.is_symlink() or not made.is_file():  # the image's own code was at work there
                 raise EngineError(f"the image {image} does not build what it is asked for")
-            made.replace(self.folder / name)
+            made.replace(self.folder / job["out"])
+
+    def _jobs(self, layers: Sequence[AnyLayer], work: Work) -> list[dict[str, str]]:
+        """Say what the builder is to make of some layers, and place what it makes that of."""
+        packages = work.folder / "packages"
+        packages.mkdir(exist_ok=True)
+        jobs: dict[str, dict[str, str]] = {}
+        for layer in layers:
+            if isinstance(layer, WhiteoutLayer) and not self._has(layer.name):
+                (packages / layer.name).write_text("\n".join(layer.names))
+                job = {"file": layer.name, "kind": "whiteouts", "name": OLDER_VERSIONS}
+                jobs[layer.name] = {**job, "out": layer.name}
+            elif isinstance(layer, Layer):
+                absent = {name: each for name, each in layer.pieces.items() if not self._has(name)}
+                for name, package in absent.items():
+                    work.fetch(package, packages / package.file_name)
+                    job = {"file": package.file_name, "kind": _kind(package), "name": package.name}
+                    jobs[name] = {**job, "out": name}
+        return list(jobs.values())
 
     def _run_builder(self, image: str, count: int, work: Work) -> None:
         name, config = work.folder.name, self._containers.builder(image, work.folder)

@@ -68,13 +68,24 @@ def test_piece_is_the_same_every_time(tmp_path: Path) -> None:
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
-def test_what_the_base_has_besides_is_hidden(tmp_path: Path) -> None:
-    wheel = make_wheel(tmp_path, "pkg", "2.0", files={"pkg/__init__.py": "", "pkg/new.py": ""})
-    old = f"{SITE}/pkg-1.0.dist-info"
-    hidden = [f"{SITE}/pkg/old.py", f"{SITE}/pkg/new.py", old, f"{old}/METADATA"]
-    write_piece(wheel, tmp_path / "piece.tar", SCHEMES, hidden)
-    marks = [name for name in members(tmp_path / "piece.tar") if "/.wh." in name]
-    assert marks == [f"{SITE}/.wh.pkg-1.0.dist-info", f"{SITE}/pkg/.wh.old.py"]
+def test_folder_that_the_base_has_comes_along(tmp_path: Path) -> None:
+    """The distribution whose it is may be replaced, and its folders go with it."""
+    site = tmp_path / "image/site-packages"
+    (site / "shared/inner").mkdir(parents=True)
+    (tmp_path / "image/bin").mkdir()
+    schemes = {
+        **SCHEMES,
+        "purelib": str(site),
+        "platlib": str(site),
+        "scripts": f"{site.parent}/bin",
+    }
+    files = {"shared/inner/x.py": "", "shared/y.py": ""}
+    wheel = make_wheel(tmp_path, "pkg", files=files, scripts={"run-pkg": "shared.y:main"})
+    write_piece(wheel, tmp_path / "piece.tar", schemes)
+    found = members(tmp_path / "piece.tar")
+    folders = {name for name, member in found.items() if member.isdir()}
+    assert {f"{site}/shared", f"{site}/shared/inner"} <= folders
+    assert not folders & {str(site), f"{site.parent}/bin"}
 
 
 @pytest.mark.parametrize("path", ["../escaped.py", "pkg/../../../escaped.py"])

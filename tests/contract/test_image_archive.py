@@ -20,7 +20,7 @@ from kernelext.daemon.docker_api import DockerAPI
 from kernelext.daemon.docker_archive import partial_archive, whole_archive
 from kernelext.daemon.docker_images import DockerImages
 from kernelext.daemon.image_config import image_config
-from kernelext.daemon.layers import LayerTar, layers_of, piece_name
+from kernelext.daemon.layers import LayerTar, WhiteoutLayer, layers_of, piece_name
 from kernelext.daemon.pieces import Containers
 from kernelext.models import Chunk
 from kernelext.recipe import NAMESPACE, Package, Recipe, Wheel
@@ -61,7 +61,7 @@ def base(api: DockerAPI) -> dict[str, Any]:
 
 @pytest.fixture
 def recipe(base: dict[str, Any], tmp_path: Path) -> Recipe:
-    """Of one wheel, whose piece is there."""
+    """Of one wheel, whose piece is there; the base has nothing of it."""
     chunk = Chunk(hashlib.sha256(bytes(tmp_path)).hexdigest(), 1)
     wheel = Wheel("sent", "1.0", "sent-1.0-py3-none-any.whl", (chunk,))
     piece = tmp_path / "pieces" / piece_name(wheel, base["Id"])
@@ -73,6 +73,7 @@ def recipe(base: dict[str, Any], tmp_path: Path) -> Recipe:
         out.addfile(member, io.BytesIO(MADE))
         size_bytes = out.offset
     piece.write_bytes(made.getvalue()[:size_bytes])
+    piece.with_name(WhiteoutLayer((wheel.name,), base["Id"]).name).touch()
     return Recipe(PLAIN_TAG, base["Id"], (wheel,), "archived")
 
 

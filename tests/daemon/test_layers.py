@@ -12,10 +12,11 @@ from kernelext.daemon.layers import (
     LARGE_BYTES,
     MAX_LARGE,
     AnyLayer,
-    DebLayer,
     Layer,
     LayerTar,
     PostBuildLayer,
+    ScriptLayer,
+    WhiteoutLayer,
     stages_of,
 )
 from kernelext.models import Chunk, to_json
@@ -52,7 +53,7 @@ def test_small_wheels_share_the_topmost_layer() -> None:
 def test_a_small_wheel_more_changes_the_topmost_layer_alone() -> None:
     before = layers_of(recipe(numpy=2 * LARGE_BYTES, a=1))
     after = layers_of(recipe(numpy=2 * LARGE_BYTES, a=1, b=1))
-    assert [layer.name for layer in before][:-1] == [layer.name for layer in after][:-1]
+    assert [layer.name for layer in before][1:-1] == [layer.name for layer in after][1:-1]
     assert before[-1].name != after[-1].name
 
 
@@ -64,7 +65,18 @@ def test_order_in_which_wheels_are_named_does_not_matter() -> None:
 
 def test_engines_stack_so_many_layers_and_no_more() -> None:
     many = recipe(**{f"n{number}": LARGE_BYTES + number for number in range(200)})
-    assert len(layers_of(many)) == MAX_LARGE + 1
+    assert len(names(many)) == MAX_LARGE + 1
+    assert len(layers_of(many)) == MAX_LARGE + 2
+
+
+def test_what_wheels_replace_is_taken_away_below_them() -> None:
+    """By their names alone: another version of one changes nothing of it."""
+    lowest, *_ = layers_of(recipe(numpy=2 * LARGE_BYTES, a=1))
+    newer, *_ = layers_of(recipe(a=2, numpy=3 * LARGE_BYTES))
+    more, *_ = layers_of(recipe(a=1, b=1))
+    assert isinstance(lowest, WhiteoutLayer)
+    assert set(lowest.names) == {"a", "numpy"}
+    assert lowest.name == newer.name != more.name
 
 
 def test_debian_packages_are_one_layer_of_a_base() -> None:
@@ -90,7 +102,10 @@ def stages(*packages: CondaPackage, wheels: tuple[Wheel, ...] = ()) -> list[tupl
     assert Recipe.from_json(to_json(asked)) == asked
     found = []
     for stage in stages_of(asked):
-        packed = [each.packages for each in stage.layers if not isinstance(each, DebLayer)]
+        if isinstance(stage.layers[0], WhiteoutLayer):
+            found.append((["whiteouts"], len(stage.beneath)))
+            continue
+        packed = [each.packages for each in stage.layers if isinstance(each, (Layer, ScriptLayer))]
         names = [package.name for group in packed for package in group] or ["debs"]
         found.append((names, len(stage.beneath)))
     return found
@@ -104,6 +119,7 @@ def test_conda_python_installs_what_lies_over_it() -> None:
         (["pure"], 2),
         (["tool"], 3),
         (["debs"], 0),
+        (["whiteouts"], 4),
         (["one"], 4),
     ]
 
@@ -112,6 +128,7 @@ def test_python_of_the_base_stays_without_one_of_conda() -> None:
     assert stages(conda("tool"), wheels=(wheel("one", 1),)) == [
         (["tool"], 0),
         (["debs"], 0),
+        (["whiteouts"], 0),
         (["one"], 0),
     ]
 
@@ -157,7 +174,7 @@ def write_piece(path: Path, files: dict[str, bytes]) -> None:
 
 
 def test_joined_pieces_are_one_tar_with_nothing_twice(tmp_path: Path) -> None:
-    (layer,) = layers_of(recipe(a=1, b=2, c=3))
+    (*_, layer) = layers_of(recipe(a=1, b=2, c=3))
     long_name = "long/" + "n" * 150
     contents = [
         {"bin/x": b"from a", "a": bytes(700), long_name: b"a's"},
