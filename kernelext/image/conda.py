@@ -11,7 +11,6 @@ import json
 import re
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from kernelext.errors import ImageBuildError
 from kernelext.image.jobs import Check, check_nothing
 from kernelext.image.logins import hide_logins
 from kernelext.image.resolving import DRAWING, SAID_LINES
+from kernelext.image.threads import begin, result
 from kernelext.image.wanted import Wanted
 
 SUBDIRS = {"x86_64": "linux-64", "aarch64": "linux-aarch64"}
@@ -29,7 +29,6 @@ DEFAULTS = {"defaults": ("main", "r")}
 OLDEST_LINUX = "4.18"  # of what Docker's engine is maintained for
 CUDA_VARIABLE = "CONDA_OVERRIDE_CUDA"
 TIMEOUT_S = 600.0
-LOOK_S = 0.1
 HEADINGS = re.compile(r"^(Caused by|Cannot solve the request because of): ")
 TRIED = "Request failed after "
 
@@ -193,14 +192,8 @@ def _in_thread(work: Callable[[], Awaitable[Any]], check: Check) -> Any:
     async def await_it() -> Any:
         return await asyncio.wait_for(work(), TIMEOUT_S)
 
-    pool = ThreadPoolExecutor(1)
-    try:
-        job = pool.submit(asyncio.run, await_it())
-        while wait([job], LOOK_S).not_done:
-            check()
-        return job.result()
-    finally:
-        pool.shutdown(wait=False)
+    (job,) = begin([lambda: asyncio.run(await_it())])
+    return result(job, check)
 
 
 def _reason(exc: Exception) -> str:

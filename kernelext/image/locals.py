@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -15,6 +16,7 @@ from packaging.markers import InvalidMarker, Marker
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from kernelext.errors import ImageBuildError
+from kernelext.image.fetching import fetch_file
 from kernelext.image.jobs import Check, check_nothing
 from kernelext.image.lines import BUILT_BY, WHEEL, fragment_of, is_package, is_path
 from kernelext.image.logins import fill_in, hide_logins
@@ -22,14 +24,13 @@ from kernelext.image.metadata import extras_of
 from kernelext.image.repositories import check_out, is_git
 from kernelext.image.resolving import run_uv
 from kernelext.image.target import Target
+from kernelext.image.threads import begin, result
 from kernelext.image.wanted import Local
 from kernelext.recipe import normal_name
 
 OWN_DATA = "data"  # of a project: what cells read and write there is no part of a package
 LEFT_OUT = {"__pycache__", "build", "dist", "node_modules", "venv"}
 DATE_S = "315532800"  # 1980: the wheel depends on what is built alone (SOURCE_DATE_EPOCH)
-ADDRESS_TIMEOUT_S = 30.0
-PIECE_BYTES = 256 * 1024
 
 
 def fingerprint(local: Sequence[Local]) -> str:
@@ -180,27 +181,19 @@ def _source(place: str, scratch: Path, environ: Mapping[str, str], check: Check)
 
 def _fetch(address: str, scratch: Path, check: Check) -> Path:
     """Fetch a source archive."""
-    import requests  # a tenth of a second, which only a fetch has to wait
-
     target = scratch / unquote(urlsplit(address).path).rpartition("/")[2]
-    digest = hashlib.sha256()
+    stop = threading.Event()
+    (job,) = begin([lambda: fetch_file(address, target, stop)])
     try:
-        with (
-            requests.get(address, stream=True, timeout=ADDRESS_TIMEOUT_S) as answer,
-            target.open("wb") as out,
-        ):
-            answer.raise_for_status()
-            for piece in answer.iter_content(PIECE_BYTES):
-                check()
-                digest.update(piece)
-                out.write(piece)
+        found = result(job, check)
     except OSError as exc:  # the library's errors are such, too
         raise ImageBuildError(
             f"{hide_logins(address)} cannot be fetched ({hide_logins(str(exc))}); see that it can"
             " be reached from here"
         ) from exc
-    allowed = fragment_of(address).get("sha256", digest.hexdigest()).split(",")
-    if digest.hexdigest() not in allowed:
+    finally:
+        stop.set()
+    if found not in fragment_of(address).get("sha256", found).split(","):
         raise ImageBuildError(
             f"what arrives from {hide_logins(address)} has another SHA-256; see who has changed it"
         )

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import secrets
 import shutil
-import time
+import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from kernelext.bundle import file_chunks
 from kernelext.errors import ImageBuildError
+from kernelext.image.fetching import Stopped, fetch_file
 from kernelext.image.logins import Logins, hide_logins
 from kernelext.image.resolving import Pin
+from kernelext.image.threads import begin, result
 from kernelext.recipe import P
 
 AT_ONCE = 8
-PIECE_BYTES = 256 * 1024
 TRIES = 4
-TIMEOUT_S = 30.0
 PAUSE_S = 0.5
-LOOK_S = 0.1
 REFUSED = (401, 403)
 
 
@@ -89,16 +89,19 @@ class Wheelhouse:
         """
         pins = list(pins)
         absent = [pin for pin in pins if not self._has(pin)]
-        pool = ThreadPoolExecutor(AT_ONCE)
+        stop = threading.Event()
+        partials = {pin: self._partial(pin) for pin in absent}
+        works = [partial(self._fetch, pin, partials[pin], stop) for pin in absent]
+        jobs = begin(works, AT_ONCE)
         try:
-            jobs = {pin: pool.submit(self._fetch, pin) for pin in absent}
-            for count, (pin, job) in enumerate(jobs.items(), 1):
+            for count, (pin, job) in enumerate(zip(absent, jobs, strict=True), 1):
                 say(f"fetching {pin.name} {pin.version} ({count} of {len(jobs)})")
-                while wait([job], LOOK_S).not_done:
-                    check()
-                job.result()
+                result(job, check)
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # what is under way is of use later
+            stop.set()
+            for path in partials.values():
+                with contextlib.suppress(OSError):  # held open where that holds: Windows
+                    path.unlink(missing_ok=True)
         return [
             kind(pin.name, pin.version, pin.file_name, file_chunks(str(self.path(pin))))
             for pin in pins
@@ -112,50 +115,52 @@ class Wheelhouse:
             return False
         return True
 
-    def _fetch(self, pin: Pin) -> None:
-        target = self.path(pin)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f"{secrets.token_hex(4)}.new")
+    def _partial(self, pin: Pin) -> Path:
+        """Return where a package lies until it is whole."""
+        return self.path(pin).with_name(f"{secrets.token_hex(4)}.new")
+
+    def _fetch(self, pin: Pin, new: Path, stop: threading.Event) -> None:
         problem = ""
         try:
             for attempt in range(TRIES):
-                time.sleep(PAUSE_S * attempt)
+                if stop.wait(PAUSE_S * attempt):
+                    return
+                new.parent.mkdir(parents=True, exist_ok=True)
                 try:
-                    found = self._copy(pin, partial)
+                    found = self._copy(pin, new, stop)
                 except OSError as exc:  # the library's errors are such, too
                     problem = str(exc)
                     continue
                 if found == pin.sha256:
-                    partial.replace(target)
+                    new.replace(self.path(pin))
                     return
                 problem = "what arrives is not what was resolved"
+        except Stopped:
+            return
         finally:
-            partial.unlink(missing_ok=True)
+            new.unlink(missing_ok=True)
         raise ImageBuildError(
             f"{pin.name} {pin.version} cannot be fetched ({hide_logins(problem)[:200]}); build"
             " again when the package index can be reached: what has come is kept"
         )
 
-    def _copy(self, pin: Pin, target: Path) -> str:
+    def _copy(self, pin: Pin, target: Path, stop: threading.Event) -> str:
         """Copy a package from its address; its SHA-256."""
+        parts = urlsplit(pin.url)
+        if parts.scheme == "file":
+            shutil.copyfile(unquote(parts.path), target)
+            with target.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
         import requests  # a tenth of a second, which only a fetch has to wait
 
-        digest = hashlib.sha256()
-        with target.open("wb") as out:
-            if urlsplit(pin.url).scheme == "file":
-                data = Path(unquote(urlsplit(pin.url).path)).read_bytes()
-                digest.update(data)
-                out.write(data)
-                return digest.hexdigest()
-            login = self._logins.of(pin.url)
-            with requests.get(pin.url, auth=login, stream=True, timeout=TIMEOUT_S) as answer:
-                if answer.status_code in REFUSED:
-                    raise ImageBuildError(_refusal(pin, f"{answer.status_code} {answer.reason}"))
-                answer.raise_for_status()
-                for piece in answer.iter_content(PIECE_BYTES):
-                    digest.update(piece)
-                    out.write(piece)
-        return digest.hexdigest()
+        try:
+            return fetch_file(pin.url, target, stop, self._logins.of(pin.url))
+        except requests.HTTPError as exc:
+            answer = exc.response
+            if answer.status_code not in REFUSED:
+                raise
+            said = f"{answer.status_code} {answer.reason}"
+            raise ImageBuildError(_refusal(pin, said)) from exc
 
 
 def _refusal(pin: Pin, said: str) -> str:

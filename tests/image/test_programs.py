@@ -1,9 +1,10 @@
-"""Ctrl-C while uv or git is at work: they end at once, and so does what they have started."""
+"""Ctrl-C while a program or a download is at work: all ends at once, and nothing is left."""
 
 from __future__ import annotations
 
 import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,28 @@ from .test_resolving import TARGET
 from .wheels import Index, make_wheel
 
 AT_ONCE_S = 5.0
+FETCHES_A_WHEEL = """
+import sys
+from pathlib import Path
+from kernelext.image.resolving import Pin
+from kernelext.image.wheelhouse import Wheelhouse
+from kernelext.recipe import Wheel
+
+folder, url, digest = sys.argv[1:]
+pin = Pin("one", "1.0", "one.whl", url, digest)
+Wheelhouse(Path(folder)).fetch(Wheel, [pin], lambda _: None)
+"""
+FETCHES_AN_ARCHIVE = """
+import os, sys
+from pathlib import Path
+from kernelext.image.locals import requirement_of
+from kernelext.image.target import Target
+from kernelext.image.wanted import Local
+
+folder, url, digest = sys.argv[1:]
+target = Target("3.11", "x86_64-manylinux_2_36")
+requirement_of(Local(url), Path(folder), target, os.environ)
+"""
 HANGS = """
 import os, subprocess, sys, time
 
@@ -97,6 +120,30 @@ def test_build_ends_with_what_it_has_started(tmp_path: Path, scratch: Path) -> N
         os.close(process)
     assert list(scratch.iterdir()) == []
     assert not (tmp_path / "wheels").exists()
+
+
+@pytest.mark.parametrize("program", [FETCHES_A_WHEEL, FETCHES_AN_ARCHIVE])
+@pytest.mark.parametrize("is_silent", [True, False])
+def test_console_ends_while_something_is_fetched(
+    index: Index, tmp_path: Path, scratch: Path, program: str, is_silent: bool
+) -> None:
+    """Whose threads would be waited for when the interpreter ends."""
+    archive = index.folder / "own-1.0.tar.gz"
+    archive.write_bytes(bytes(500_000))
+    index.is_silent, index.is_stuck = is_silent, not is_silent
+    url = f"{index.url}/files/{archive.name}"
+    words = [sys.executable, "-c", program, str(tmp_path / "kept"), url, "0" * 64]
+    process = subprocess.Popen(
+        words, stderr=subprocess.PIPE, env={**os.environ, "TMPDIR": str(scratch)}
+    )
+    assert (index.reached if is_silent else index.stuck).wait(AT_ONCE_S * 4)
+    begun_s = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=AT_ONCE_S)
+    assert time.monotonic() - begun_s < AT_ONCE_S
+    assert b"KeyboardInterrupt" in said
+    assert list(scratch.iterdir()) == []
+    assert [path for path in tmp_path.glob("kept/**/*") if path.is_file()] == []
 
 
 def test_program_that_takes_too_long() -> None:

@@ -68,8 +68,12 @@ class Index:
         Who may ask, and the password; empty for everybody.
     is_silent : bool
         Whether it takes requests and answers none.
+    is_stuck : bool
+        Whether it sends the half of a wheel, and no more.
     reached : Event
         Set by the first request.
+    stuck : Event
+        Set once the half of a wheel has been sent.
     """
 
     def __init__(self, folder: Path, url: str) -> None:
@@ -79,7 +83,9 @@ class Index:
         self.asked: list[str] = []
         self.login = ""
         self.is_silent = False
+        self.is_stuck = False
         self.reached = threading.Event()
+        self.stuck = threading.Event()
         self.ended = threading.Event()
 
     def environ(self) -> dict[str, str]:
@@ -127,7 +133,11 @@ def serve_index(folder: Path) -> Iterator[Index]:
             self.send_header("Content-Type", "text/html" if kind == "simple" else "application/zip")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
-            self.wfile.write(data[: len(data) // 2] if name in index.broken else data)
+            is_half = name in index.broken or (kind == "files" and index.is_stuck)
+            self.wfile.write(data[: len(data) // 2] if is_half else data)
+            if kind == "files" and index.is_stuck:
+                index.stuck.set()
+                index.ended.wait()
 
         def log_message(self, *_: object) -> None:
             pass
