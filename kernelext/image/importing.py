@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from kernelext.cell.magics import to_python
+from kernelext.errors import CellSyntaxError
 from kernelext.image.installed import local_of_installed
 from kernelext.image.locals import is_gone
 from kernelext.image.wanted import Wanted
@@ -186,7 +188,7 @@ def _imported(code: str) -> set[str]:
 
 
 def _cells(notebook: Path) -> Iterator[str]:
-    """Yield the code of a notebook's cells, without lines that are IPython's."""
+    """Yield the code of a notebook's cells, with Python for lines that are IPython's."""
     try:
         cells = json.loads(_text(notebook)).get("cells", ())
     except (ValueError, AttributeError):
@@ -194,9 +196,20 @@ def _cells(notebook: Path) -> Iterator[str]:
     for cell in cells:
         if isinstance(cell, Mapping) and cell.get("cell_type") == "code":
             source = cell.get("source", "")
-            text = source if isinstance(source, str) else "".join(source)
-            lines = text.splitlines()
-            yield "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
+            yield _plain(source if isinstance(source, str) else "".join(source))
+
+
+def _plain(cell: str) -> str:
+    """Return a cell as Python; what is for the notebook's own kernel alone imports nothing."""
+    lines = cell.splitlines()
+    for _ in range(len(lines) + 1):
+        try:
+            return to_python("\n".join(lines)).text
+        except CellSyntaxError as error:  # of one line, such as `%%remote` or `%history`
+            number = (error.line or 1) - 1
+            indent = lines[number][: len(lines[number]) - len(lines[number].lstrip())]
+            lines[number] = f"{indent}pass"
+    return ""
 
 
 def _text(path: Path) -> str:

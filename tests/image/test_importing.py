@@ -62,6 +62,33 @@ def test_programs_and_notebooks_are_read(tmp_path: Path) -> None:
     assert found == {"scipy", "numpy", "os", "pandas", "sklearn"}
 
 
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "import numpy\nfiles = !ls",
+        "import numpy\nnumpy?",
+        "import numpy\nif True:\n    !pip list\nelse:\n    %cd x",
+        "%matplotlib inline\nimport numpy",
+        "%load_ext kernelext\n%history -n 3\nimport numpy",
+        "%%time\nimport numpy",
+        "%%remote host01 --out x\n%%time\nimport numpy\nx = !ls",
+        "\n%%folds 0-4\nimport numpy\nif True:\n    %remote hosts",
+        "text = '''\n%history\n'''\nimport numpy",
+        "%time import numpy",
+    ],
+)
+def test_lines_of_ipython_do_not_hide_what_a_cell_imports(tmp_path: Path, cell: str) -> None:
+    cells = [{"cell_type": "code", "source": cell}]
+    (tmp_path / "nb.ipynb").write_text(json.dumps({"cells": cells}))
+    assert imports_of_project(tmp_path, ["nb.ipynb"]) == {"numpy"}
+
+
+def test_script_of_another_language_imports_nothing(tmp_path: Path) -> None:
+    cells = [{"cell_type": "code", "source": "%%bash\nimport numpy"}]
+    (tmp_path / "nb.ipynb").write_text(json.dumps({"cells": cells}))
+    assert imports_of_project(tmp_path, ["nb.ipynb"]) == set()
+
+
 def test_distributions_come_in_the_versions_of_this_machine() -> None:
     found = environment_of({"sklearn", "numpy", "os", "nothere", "kernelext", "__main__"})
     version = importlib.metadata.version
