@@ -91,7 +91,8 @@ class Environment:
         self._upgraded: set[str] | None = None
         owner = str(project) if name == PROJECTS else f"the recipe {name}"
         path = home / "images" / f"{key}.json"
-        self._notes = Notes(path, f"{wanted.digest} {fingerprint(wanted.local)}", owner)
+        stamp = fingerprint(wanted.local, wanted.requirements)
+        self._notes = Notes(path, f"{wanted.digest} {stamp}", owner)
 
     @property
     def is_written(self) -> bool:

@@ -196,5 +196,6 @@ def _moved(line: str, *folders: Path) -> str:
     links = LINKS.fullmatch(line)
     if not links or "://" in links[2]:
         return line
-    known = [(folder / Path(links[2]).expanduser()).resolve() for folder in folders]
+    path = Path(links[2].strip("'\"")).expanduser()
+    known = [(folder / path).resolve() for folder in folders]
     return f"--find-links {next(filter(Path.exists, known), known[0]).as_uri()}"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
 import shutil
+import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -29,22 +31,40 @@ from kernelext.image.wanted import Local
 from kernelext.recipe import normal_name
 
 OWN_DATA = "data"  # of a project: what cells read and write there is no part of a package
-LEFT_OUT = {"__pycache__", "build", "dist", "node_modules", "venv"}
+# What a build, an installation or its like makes, and no wheel is made of.
+LEFT_OUT = {"__pycache__", "node_modules"}
+LEFT_OUT_ON_TOP = {"build", "dist", "venv", OWN_DATA}  # deeper down they are packages like any
+LINKS = "--find-links "
 DATE_S = "315532800"  # 1980: the wheel depends on what is built alone (SOURCE_DATE_EPOCH)
 
 
-def fingerprint(local: Sequence[Local]) -> str:
+def fingerprint(local: Sequence[Local], lines: Iterable[str] = ()) -> str:
     """Return a digest that is another one when a file of the packages has changed.
 
     By size and mtime: a build that is one too many costs a second.
+
+    Parameters
+    ----------
+    local : sequence of Local
+    lines : iterable of str
+        Requirements, of which some may name a folder of wheels of this machine.
     """
+    stamped: list[tuple[str, Iterable[Path]]]
+    stamped = [(each.place, _files(each.place)) for each in local]
+    stamped += [(str(folder), sorted(folder.glob("*.whl"))) for folder in _link_folders(lines)]
     digest = hashlib.sha256()
-    for each in local:
-        digest.update(each.place.encode())
-        for path in _files(each.place):
-            found = path.stat()
-            digest.update(f"{path}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
-    return digest.hexdigest() if local else ""
+    for place, files in stamped:
+        digest.update(place.encode())
+        for path in files:
+            with contextlib.suppress(FileNotFoundError):  # it has just gone
+                found = path.stat()
+                digest.update(f"{path}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
+    return digest.hexdigest() if stamped else ""
+
+
+def _link_folders(lines: Iterable[str]) -> list[Path]:
+    addresses = [line.removeprefix(LINKS) for line in lines if line.startswith(f"{LINKS}file:")]
+    return [Path(unquote(urlsplit(address).path)) for address in addresses]
 
 
 def is_gone(local: Local) -> bool:
@@ -148,6 +168,7 @@ def _build(place: str, house: Path, environ: Mapping[str, str], check: Check) ->
     with tempfile.TemporaryDirectory(prefix="kernelext-") as scratch:
         source = _source(place, Path(scratch), environ, check)
         words = ["build", "--wheel", str(source), "--out-dir", scratch]
+        words += ["--python", sys.executable, "--no-python-downloads"]
         fixed = {**environ, "SOURCE_DATE_EPOCH": DATE_S, "TMPDIR": scratch}
         folder = source if source.is_dir() else source.parent
         problem = f"the package {hide_logins(place)} cannot be built"
@@ -254,12 +275,12 @@ def _files(place: str) -> Iterator[Path]:
     if Path(place).is_file():
         yield Path(place)
     for root, folders, names in os.walk(place):
+        left_out = LEFT_OUT | LEFT_OUT_ON_TOP if root == place else LEFT_OUT
         folders[:] = sorted(
-            name for name in folders if name not in LEFT_OUT and not name.startswith(".")
+            name
+            for name in folders
+            if name not in left_out and not name.startswith(".") and not name.endswith(".egg-info")
         )
-        folders[:] = [name for name in folders if not name.endswith(".egg-info")]
-        if root == place and OWN_DATA in folders:
-            folders.remove(OWN_DATA)
         for name in sorted(names):
             path = Path(root, name)
             if path.is_file() and not name.endswith((".pyc", ".ipynb")):

@@ -20,7 +20,7 @@ from .conftest import wait_until
 from .notebook import Notebook
 from .scenes import Scene, small_host_disk
 from .test_failures import fail, sentence
-from .test_image import hosts, image_ids, index, write_project
+from .test_image import CELL, hosts, image_ids, index, write_project
 
 __all__ = ["hosts", "index"]  # fixtures
 
@@ -142,3 +142,18 @@ def test_one_host_of_two_fails(
     assert first.startswith("host02 has kernelext/env:")
     assert second.startswith("closed: ")
     assert len(image_ids(hosts[1])) == 1
+
+
+def test_wheel_that_was_built_anew_under_its_name_is_brought(
+    lab_notebook: Notebook, project: Path, hosts: list[Host]
+) -> None:
+    """In a folder of wheels that the requirements name; a cell notices."""
+    folder = project / "wheels"
+    folder.mkdir()
+    make_wheel(folder, "one")
+    write_project(project, "--no-index", "--find-links ./wheels", "one")
+    lab_notebook.check(CELL.format("host01"))
+    assert lab_notebook.names["said"] == "1.0"
+    make_wheel(folder, "one", files={"one.py": "VERSION = 'of another build'\n"})
+    lab_notebook.check(CELL.format("host01"))
+    assert lab_notebook.names["said"] == "of another build"

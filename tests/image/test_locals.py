@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from kernelext.errors import ImageBuildError
-from kernelext.image.lines import local_of
+from kernelext.image.lines import local_of, read_lines
 from kernelext.image.locals import fingerprint, is_wanted, requirement_of
 from kernelext.image.resolving import Pin, read_lock, resolve
 from kernelext.image.target import Target
@@ -64,6 +65,51 @@ def test_same_folder_makes_the_same_wheel_and_a_changed_one_another(tmp_path: Pa
     changed = build("./own", tmp_path)
     assert read_own(changed) == "X = 22\n"
     assert read_own(built) == "X = 1\n"
+
+
+def test_only_what_a_build_makes_is_no_part_of_a_package(tmp_path: Path) -> None:
+    own = write_package(tmp_path / "own")
+    (own / "own/build").mkdir(parents=True)
+    seen = fingerprint([Local(str(own))])
+    for made in ("build/lib/own.py", "dist/x.whl", "own/__pycache__/x.py", "src/own.egg-info/y"):
+        (own / made).parent.mkdir(parents=True)
+        (own / made).touch()
+        assert fingerprint([Local(str(own))]) == seen, made
+    for module in ("own/build/__init__.py", "own/dist/x.py", "own/venv/x.py", "own/data/x.csv"):
+        (own / module).parent.mkdir(exist_ok=True)
+        (own / module).touch()
+        assert fingerprint([Local(str(own))]) != seen, module
+        seen = fingerprint([Local(str(own))])
+
+
+def test_wheel_that_is_built_anew_in_a_folder_of_wheels_is_chosen(tmp_path: Path) -> None:
+    """Under the same name and version, where the versions of before are kept."""
+    folder = tmp_path / "some wheels"
+    folder.mkdir()
+    make_wheel(folder, "one", files={"one.py": "X = 1\n"})
+    wanted = read_lines(["--no-index", "--find-links './some wheels'", "one"], tmp_path, "r.txt")
+    seen = fingerprint((), wanted.requirements)
+    lock = resolve(wanted, TARGET, tmp_path, os.environ)
+    assert fingerprint((), wanted.requirements) == seen
+    newer = make_wheel(folder, "one", files={"one.py": "X = 'another'\n"})
+    assert fingerprint((), wanted.requirements) != seen
+    (pin,) = read_lock(resolve(wanted, TARGET, tmp_path, os.environ, lock), TARGET)
+    assert pin.sha256 == sha256(newer)
+
+
+def test_folder_is_built_by_the_notebooks_own_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the package asks for: no interpreter is fetched, and none looked for."""
+    own = write_package(tmp_path / "own")
+    with (own / "pyproject.toml").open("a") as file:
+        file.write('[project]\nname = "own"\nversion = "0.1"\nrequires-python = ">=3.99"\n')
+    (own / ".python-version").write_text("3.99\n")
+    seen = "import sys\nfrom pathlib import Path\nPath('python').write_text(sys.base_prefix)\n"
+    (own / "backend.py").write_text(seen + (own / "backend.py").read_text())
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    build("./own", tmp_path)
+    assert (own / "python").read_text() == sys.base_prefix
 
 
 def test_extras_of_a_folder_bring_what_they_need(index: Index, tmp_path: Path) -> None:
