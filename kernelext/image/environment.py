@@ -214,6 +214,7 @@ class Environment:
         facts = link.image(base)
         with self._lock:
             target = Target.of(facts, base)
+            self._require_python(facts.python, base)
             conda = self._conda_part(facts, target, base, say, check)
             there: Mapping[str, str] = facts.packages
             if conda.python:
@@ -296,6 +297,15 @@ class Environment:
     def _asks_other_python(self, facts: ImageFacts) -> bool:
         asked = self.wanted.python
         return bool(asked) and not f"{facts.python}.".startswith(f"{asked}.")
+
+    def _require_python(self, version: str, base: str) -> None:
+        """Refuse a base whose Python the project does not take."""
+        if not self.wanted.takes_python(version):
+            asked = self.wanted.requires_python
+            raise ImageBuildError(
+                f"{self.wanted.source} asks for Python {asked}, and {base or 'the image'} has"
+                f" {version}: name a base with such a Python in [image]"
+            )
 
     def _conda_records(self, platform: str, say: Say, check: Check) -> list[Record]:
         """Return what conda's packages are, chosen once for a machine and a C library."""

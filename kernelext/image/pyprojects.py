@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from kernelext.errors import ImageBuildError
 from kernelext.image.lines import GIT, read_lines
@@ -35,12 +36,34 @@ def read_pyproject(path: Path, source: str) -> Wanted:
     ImageBuildError
         It cannot be read, has none, or takes one from where only a lock says.
     """
-    table = _read(path, source)
+    table = read_table(path, source)
     needs = _table(table, source, "project").get("dependencies")
     if not isinstance(needs, list):
         raise ImageBuildError(f"{source} has no [project] with `dependencies`; write them there")
     wanted = _read_needs(table, path, source)
-    return replace(wanted, local=tuple(_with_below(wanted.local, source)))
+    return replace(
+        wanted,
+        local=tuple(_with_below(wanted.local, source)),
+        requires_python=required_python(table["project"], source),
+    )
+
+
+def required_python(table: Mapping[str, Any], source: str) -> str:
+    """Return the ``requires-python`` of a table; empty where it has none.
+
+    Raises
+    ------
+    ImageBuildError
+        It is no condition.
+    """
+    text = table.get("requires-python", "")
+    try:
+        return str(SpecifierSet(text))
+    except (InvalidSpecifier, TypeError, AttributeError) as exc:
+        raise ImageBuildError(
+            f"{source} has `requires-python = {text!r}`, which cannot be read; write a condition"
+            ' such as ">=3.10"'
+        ) from exc
 
 
 def indexes_of(project: Path) -> list[str]:
@@ -63,7 +86,7 @@ def _with_below(found: Iterable[Local], source: str) -> list[Local]:
         path = Path(local.place, "pyproject.toml")
         if path.exists():
             names = {normal_name(each.name) for each in everything}
-            more = _read_needs(_read(path, str(path)), path, source).local
+            more = _read_needs(read_table(path, str(path)), path, source).local
             everything += [each for each in more if normal_name(each.name) not in names]
     return everything
 
@@ -78,7 +101,13 @@ def _read_needs(table: Mapping[str, Any], path: Path, source: str) -> Wanted:
     return read_lines(lines, path.parent, source)
 
 
-def _read(path: Path, source: str) -> dict[str, Any]:
+def read_table(path: Path, source: str) -> dict[str, Any]:
+    """Read a file in TOML.
+
+    Raises
+    ------
+    ImageBuildError
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as exc:
@@ -152,11 +181,11 @@ def _member(name: str, path: Path) -> str:
     """Return the folder of a workspace's member; empty where there is none."""
     for root in path.resolve().parents:
         file = root / "pyproject.toml"
-        whole = _read(file, str(file)) if file.exists() else {}
+        whole = read_table(file, str(file)) if file.exists() else {}
         members = _table(whole, str(file), "tool", "uv", "workspace").get("members", ())
         for found in (each for pattern in members for each in sorted(root.glob(pattern))):
             own = found / "pyproject.toml"
-            project = _table(_read(own, str(own)), str(own), "project") if own.exists() else {}
+            project = _table(read_table(own, str(own)), str(own), "project") if own.exists() else {}
             if normal_name(str(project.get("name", ""))) == normal_name(name):
                 return str(found)
     return ""

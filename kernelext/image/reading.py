@@ -11,7 +11,7 @@ from pathlib import Path
 from kernelext.errors import ImageBuildError
 from kernelext.image.folders import LIMIT_BYTES, look_at
 from kernelext.image.lines import file_lines, read_lines
-from kernelext.image.pyprojects import read_pyproject
+from kernelext.image.pyprojects import read_pyproject, read_table, required_python
 from kernelext.image.resolving import run_uv
 from kernelext.image.wanted import Wanted
 
@@ -182,4 +182,5 @@ def _export(path: Path, source: str, _: tuple[int, int, int]) -> Wanted:
     problem = f"{source} cannot be read"
     text = run_uv([*words, "--quiet", "--no-annotate"], path.parent, os.environ, problem)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return read_lines(lines, path.parent, source)
+    python = required_python(read_table(path, source), source)
+    return replace(read_lines(lines, path.parent, source), requires_python=python)

@@ -33,6 +33,8 @@ def satisfies(facts: ImageFacts, wanted: Wanted) -> bool:
         return False
     if wanted.python and not f"{facts.python}.".startswith(f"{wanted.python}."):
         return False
+    if not wanted.takes_python(facts.python):
+        return False
     there = {normal_name(name): version for name, version in facts.packages.items()}
     environment = Target.of(facts, "").marker_environment()
     environment |= {"python_full_version": facts.python, "extra": ""}

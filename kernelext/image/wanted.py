@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from packaging.specifiers import SpecifierSet
+
 SPEC_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 IN_ANY_IMAGE = {"python", "pip"}
 
@@ -84,6 +86,8 @@ class Wanted:
         Requirements that stand for what packages themselves say of these names.
     python : str
         The version that the base has to have, as far as it is said.
+    requires_python : str
+        Which versions it may have (packaging.python.org, "version specifiers"); empty for any.
     apt : tuple of str
         Debian packages.
     conda : tuple of str
@@ -105,6 +109,7 @@ class Wanted:
     overrides: tuple[str, ...] = ()
     conda: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
+    requires_python: str = ""
     dockerfile: Folder | None = None
     script: Folder | None = None
 
@@ -143,7 +148,18 @@ class Wanted:
             for key in ("requirements", "constraints", "apt", "overrides", "conda", "channels")
         }
         local = tuple(Local.from_json(each) for each in data.get("local", ()))
-        return cls(str(data["source"]), local=local, python=str(data.get("python", "")), **lists)
+        texts = {key: str(data.get(key, "")) for key in ("python", "requires_python")}
+        return cls(str(data["source"]), local=local, **texts, **lists)
+
+    def takes_python(self, version: str) -> bool:
+        """Whether an image with a version of Python may be used.
+
+        Examples
+        --------
+        >>> Wanted("", requires_python=">=3.9,<3.13").takes_python("3.11.2")
+        True
+        """
+        return SpecifierSet(self.requires_python).contains(version, prereleases=True)
 
     def with_more(self, more: Wanted) -> Wanted:
         """Return what is wanted here and there."""

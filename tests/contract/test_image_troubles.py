@@ -157,3 +157,20 @@ def test_wheel_that_was_built_anew_under_its_name_is_brought(
     make_wheel(folder, "one", files={"one.py": "VERSION = 'of another build'\n"})
     lab_notebook.check(CELL.format("host01"))
     assert lab_notebook.names["said"] == "of another build"
+
+
+def test_python_that_the_project_does_not_take(
+    lab_notebook: Notebook, project: Path, hosts: list[Host]
+) -> None:
+    text = '[project]\nname = "own"\nversion = "1"\nrequires-python = "{}"\ndependencies = []\n'
+    (project / "pyproject.toml").write_text(text.format(">=3.13"))
+    table = f'[image]\nbase = "{PLAIN_TAG}"\nfrom = "pyproject.toml"\n'
+    (project / "kernelext.toml").write_text(table)
+    shown = fail(lab_notebook, "%%remote host01\nx = 1")
+    assert isinstance(shown.error, ImageBuildError)
+    assert "pyproject.toml asks for Python >=3.13, and python:3.11-slim has 3.11.2" in sentence(
+        shown
+    )
+    assert not image_ids(hosts[0])
+    (project / "pyproject.toml").write_text(text.format(">=3.11"))
+    lab_notebook.check("%%remote host01\nx = 1")

@@ -60,6 +60,18 @@ def test_pyproject(tmp_path: Path) -> None:
     assert read_source(tmp_path, "pyproject.toml").requirements == ("numpy", "pandas>2")
 
 
+def test_pyproject_says_which_pythons_may_be(tmp_path: Path) -> None:
+    text = '[project]\nname = "own"\nversion = "1"\nrequires-python = ">=3.10, <4"\n'
+    (tmp_path / "pyproject.toml").write_text(f"{text}dependencies = []\n")
+    asked = read_source(tmp_path, "pyproject.toml")
+    assert asked.takes_python("3.11.2")
+    assert not asked.takes_python("3.9.2")
+    subprocess.run([uv.find_uv_bin(), "lock", "-q", "--offline"], cwd=tmp_path, check=True)
+    locked = read_source(tmp_path, "uv.lock")
+    assert (locked.takes_python("3.11.2"), locked.takes_python("3.9.2")) == (True, False)
+    assert Wanted.from_json(asdict(locked)) == locked
+
+
 def test_pyproject_that_takes_packages_from_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "members/third").mkdir(parents=True)
     (tmp_path / "members/third/pyproject.toml").write_text(
@@ -220,6 +232,11 @@ def test_lock_with_packages_from_elsewhere(
         ("setup.cfg", "", "names setup.cfg, which is none of requirements.txt"),
         ("pyproject.toml", "[tool.x]\n", "has no [project] with `dependencies`"),
         ("pyproject.toml", "[", "pyproject.toml cannot be read"),
+        (
+            "pyproject.toml",
+            '[project]\ndependencies = []\nrequires-python = "three"\n',
+            "has `requires-python = 'three'`, which cannot be read; write a condition such as",
+        ),
         ("uv.lock", "nonsense", "uv.lock cannot be read"),
         ("environment.yml", "dependencies: 3", "cannot be read as an environment of conda"),
         ("environment.yml", "dependencies: ['>=2']", "asks for '>=2', which is no package of"),

@@ -44,3 +44,5 @@ def test_what_cannot_be_told_is_not_there() -> None:
 def test_python_has_to_be_the_one() -> None:
     assert satisfies(FACTS, Wanted("x", python="3.11"))
     assert not satisfies(FACTS, Wanted("x", python="3.1"))
+    assert satisfies(FACTS, Wanted("x", requires_python=">=3.11,<4"))
+    assert not satisfies(FACTS, Wanted("x", requires_python=">=3.13"))
