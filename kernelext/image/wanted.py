@@ -148,8 +148,13 @@ class Wanted:
             for key in ("requirements", "constraints", "apt", "overrides", "conda", "channels")
         }
         local = tuple(Local.from_json(each) for each in data.get("local", ()))
-        texts = {key: str(data.get(key, "")) for key in ("python", "requires_python")}
-        return cls(str(data["source"]), local=local, **texts, **lists)
+        return cls(
+            str(data["source"]),
+            local=local,
+            python=str(data.get("python", "")),
+            requires_python=str(data.get("requires_python", "")),
+            **lists,
+        )
 
     def takes_python(self, version: str) -> bool:
         """Whether an image with a version of Python may be used.
