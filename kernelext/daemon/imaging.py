@@ -91,6 +91,8 @@ class Imaging:
         self._lock = threading.Lock()
         self._turn = threading.Lock()
         self._jobs: dict[str, Job] = {}
+        self._readers: dict[str, set[str]] = {}  # of exports, by their images
+        self._exported: dict[str, set[str]] = {}  # the blobs that are there for these alone
         for folder in state.builds.glob("*"):  # of a daemon that was killed
             with contextlib.suppress(KernelExtError):
                 engine.clear_build(folder)
@@ -142,9 +144,33 @@ class Imaging:
         if job is not None:
             self._end(job)
 
-    def export(self, image: str) -> Job:
-        """Put an image into blobs, as `docker load` reads it; the result is their ``chunks``."""
-        return self._ask(f"export {image}", (), lambda say: self._export(image, say))
+    def export(self, image: str, reader: str = "") -> Job:
+        """Put an image into blobs, as `docker load` reads it; the result is their ``chunks``.
+
+        Parameters
+        ----------
+        image : str
+        reader : str
+            Whoever tells `end_export` when it has read them; for nobody they stay.
+        """
+        if reader:
+            with self._lock:
+                self._readers.setdefault(image, set()).add(reader)
+        return self._ask(
+            f"export {image}", (), lambda say: self._export(image, say, is_kept=not reader)
+        )
+
+    def end_export(self, image: str, reader: str) -> None:
+        """Remove an image's blobs, unless somebody else reads them."""
+        with self._lock:
+            readers = self._readers.get(image, set())
+            readers.discard(reader)
+            if readers:
+                return
+            self._readers.pop(image, None)
+            digests = self._exported.pop(image, set())
+        for digest in digests.difference(self.needed()):
+            self._blobs.path(digest).unlink(missing_ok=True)
 
     def load(self, chunks: Sequence[Chunk]) -> Job:
         """Give the engine an image that is here in blobs; the result is nothing."""
@@ -244,7 +270,7 @@ class Imaging:
         self._blobs.join(package.chunks, target)
         target.chmod(0o444)
 
-    def _export(self, image: str, say: Say) -> Mapping[str, Any]:
+    def _export(self, image: str, say: Say, *, is_kept: bool) -> Mapping[str, Any]:
         chunks: list[Chunk] = []
         new: list[str] = []
         try:
@@ -257,6 +283,11 @@ class Imaging:
             for digest in new:  # a part of an image is of no use, and the disk may be full
                 self._blobs.path(digest).unlink(missing_ok=True)
             raise
+        with self._lock:
+            self._exported.setdefault(image, set()).update(new)
+            is_read = is_kept or image in self._readers
+        if not is_read:  # whoever has asked was interrupted meanwhile
+            self.end_export(image, "")
         return {"chunks": to_json(chunks)}
 
     def _load(self, chunks: Sequence[Chunk], say: Say) -> Mapping[str, Any]:

@@ -99,6 +99,7 @@ class Service:
             "stop_build": self._stop_build,
             "images": self._images,
             "export_image": self._export_image,
+            "end_export": self._end_export,
             "load_image": self._load_image,
             "remove_image": self._remove_image,
             "blob": self._blob,
@@ -196,7 +197,13 @@ class Service:
         return [manifest, *(chunk for entry in files for chunk in entry.chunks)]
 
     def _export_image(self, header: Header, _: bytes) -> Answer:
-        return self._job((), lambda: self._imaging.export(str(header["image"])))
+        image, reader = str(header["image"]), str(header.get("reader", ""))
+        return self._job((), lambda: self._imaging.export(image, reader))
+
+    def _end_export(self, header: Header, _: bytes) -> Answer:
+        with self._using:
+            self._imaging.end_export(str(header["image"]), str(header["reader"]))
+        return {}, b""
 
     def _load_image(self, header: Header, _: bytes) -> Answer:
         chunks = tuple(Chunk.from_json(chunk) for chunk in header["chunks"])

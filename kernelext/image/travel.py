@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import lzma
+import secrets
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from kernelext.errors import EngineError, ImageBuildError
+from kernelext.errors import EngineError, ImageBuildError, KernelExtError
 from kernelext.hosts.sizes import size_text
 from kernelext.image.jobs import Check, Say, finish
 from kernelext.link import HostLink
@@ -38,14 +40,14 @@ def copy_image(source: HostLink, target: HostLink, image: str, say: Say, check: 
         The source has it not.
     EngineError, DiskFull
     """
-    chunks = _export(source, image, say, check)
 
     def parts(missing: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         for digest, data in zip(missing, source.blobs(missing), strict=True):
             check()
             yield digest, data
 
-    _load(target, chunks, parts, f"from {source.host.name}", say, check)
+    with _exported(source, image, say, check) as chunks:
+        _load(target, chunks, parts, f"from {source.host.name}", say, check)
     target.forget_images()
 
 
@@ -57,12 +59,12 @@ def save_image(link: HostLink, image: str, out: BinaryIO, say: Say, check: Check
     ImageNotFound
     DiskFull
     """
-    chunks = _export(link, image, say, check)
     size_bytes = 0
-    for data in link.blobs([chunk.digest for chunk in chunks]):
-        check()
-        size_bytes += out.write(data)
-        say(f"saving {size_text(size_bytes)}")
+    with _exported(link, image, say, check) as chunks:
+        for data in link.blobs([chunk.digest for chunk in chunks]):
+            check()
+            size_bytes += out.write(data)
+            say(f"saving {size_text(size_bytes)}")
     return size_bytes
 
 
@@ -133,8 +135,19 @@ def _require_tar(file: Path) -> None:
         raise ImageBuildError(f"{file} cannot be read: {exc.strerror or exc}") from exc
 
 
-def _export(link: HostLink, image: str, say: Say, check: Check) -> list[Chunk]:
-    result = finish(link, lambda: link.export_image(image), _send_nothing, say, check)
+@contextlib.contextmanager
+def _exported(link: HostLink, image: str, say: Say, check: Check) -> Iterator[list[Chunk]]:
+    """Have an image in blobs, which take as much of the host's disk, for as long as it is read."""
+    reader = secrets.token_hex(8)
+    try:
+        yield _export(link, image, say, check, reader)
+    finally:
+        with contextlib.suppress(KernelExtError):  # the host has gone: `gc` removes them
+            link.end_export(image, reader)
+
+
+def _export(link: HostLink, image: str, say: Say, check: Check, reader: str = "") -> list[Chunk]:
+    result = finish(link, lambda: link.export_image(image, reader), _send_nothing, say, check)
     return [Chunk.from_json(chunk) for chunk in result["chunks"]]
 
 

@@ -189,14 +189,24 @@ class HostLink(StandingLink):
         """Have a build ended, for which nobody waits."""
         self.ask({"op": "stop_build", "digest": recipe.digest})
 
-    def export_image(self, image: str) -> Progress:
+    def export_image(self, image: str, reader: str = "") -> Progress:
         """Have an image put into blobs, or ask how far it is; the result has its ``chunks``.
+
+        Parameters
+        ----------
+        image : str
+        reader : str
+            Whoever tells `end_export`; for nobody the blobs stay.
 
         Raises
         ------
         ImageNotFound, DiskFull
         """
-        return self._job({"op": "export_image", "image": image})
+        return self._job({"op": "export_image", "image": image, "reader": reader})
+
+    def end_export(self, image: str, reader: str) -> None:
+        """Have the blobs of an image removed, unless somebody else reads them."""
+        self.ask({"op": "end_export", "image": image, "reader": reader})
 
     def load_image(self, chunks: Sequence[Chunk]) -> Progress:
         """Have images taken out of blobs, or ask how far it is; the result has their ``images``.

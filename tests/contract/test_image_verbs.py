@@ -44,6 +44,37 @@ def tags(host: Host) -> list[str]:
     return listed.stdout.split()
 
 
+# what a host keeps of an image that was saved
+
+
+def blobs(host: Host) -> set[str]:
+    """The blobs of a host."""
+    found = host.exec("find", "/var/lib/kernelext/blobs", "-type", "f", "-printf", "%f\\n").stdout
+    return set(found.split())
+
+
+def test_saved_or_sent_image_leaves_nothing_more_on_its_host(
+    lab_notebook: Notebook,
+    project: Path,
+    hosts: list[Host],
+    index: Index,
+    tmp_path: Path,
+) -> None:
+    make_wheel(index.folder, "one")
+    write_project(project, "one")
+    lab_notebook.check(CELL.format("host01"))
+    before = blobs(hosts[0])
+    file = tmp_path / "own.tar.gz"
+    lab_notebook.check(f"%remote image save {file} --on host01")
+    assert blobs(hosts[0]) == before
+    lab_notebook.check(f"%%remote host02 --image {tags(hosts[0])[0]}\nimport one")
+    assert blobs(hosts[0]) == before
+    lab_notebook.check(f"%remote image load {file} --on host01")
+    kept = blobs(hosts[0])
+    lab_notebook.check(f"%remote image save {file} --on host01")
+    assert blobs(hosts[0]) == kept
+
+
 # an image without its base
 
 

@@ -119,3 +119,70 @@ def test_build_that_nobody_waits_for_makes_room(
     monkeypatch.setattr(module, "LEFT_S", -1.0)
     imaging.build(OTHER)
     wait_until(lambda: first.is_over, "it to end")
+
+
+class Exporting(ProcessEngine):
+    """An engine with images, which are sent out when they may be."""
+
+    def __init__(self, folder: Path) -> None:
+        records = ProcessRecords(folder / "processes")
+        super().__init__(code_dir=folder, poke_dir=folder, records=records)
+        self.may_go_on = threading.Event()
+
+    def export_image(self, image: str) -> Iterator[bytes]:
+        """Yield its name."""
+        yield image.encode()
+        self.may_go_on.wait()
+
+
+@pytest.fixture
+def exporting(tmp_path: Path) -> Exporting:
+    """See there."""
+    return Exporting(tmp_path)
+
+
+@pytest.fixture
+def exports(tmp_path: Path, exporting: Exporting) -> Imaging:
+    """Of a host with images."""
+    state = StateDir(tmp_path)
+    return Imaging(state, BlobStore(state), exporting)
+
+
+def blobs(folder: Path) -> int:
+    """How many blobs there are."""
+    return sum(path.is_file() for path in (folder / "blobs").rglob("*"))
+
+
+def test_export_is_there_until_its_last_reader_ends(
+    exports: Imaging, exporting: Exporting, tmp_path: Path
+) -> None:
+    exporting.may_go_on.set()
+    for reader in ("one", "two"):
+        job = exports.export("image", reader)
+        wait_until(lambda job=job: job.is_over, "the export to end")
+        exports.export("image", reader)  # is told its end
+    exports.end_export("image", "one")
+    assert blobs(tmp_path) == 1
+    exports.end_export("image", "two")
+    assert blobs(tmp_path) == 0
+
+
+def test_export_whose_reader_was_interrupted_leaves_nothing(
+    exports: Imaging, exporting: Exporting, tmp_path: Path
+) -> None:
+    job = exports.export("image", "one")
+    exports.end_export("image", "one")
+    exporting.may_go_on.set()
+    wait_until(lambda: job.is_over, "the export to end")
+    assert job.result
+    assert blobs(tmp_path) == 0
+
+
+def test_export_that_nobody_reads_stays(
+    exports: Imaging, exporting: Exporting, tmp_path: Path
+) -> None:
+    """It was made to be sent on."""
+    exporting.may_go_on.set()
+    job = exports.export("image")
+    wait_until(lambda: job.is_over, "the export to end")
+    assert blobs(tmp_path) == 1
