@@ -13,6 +13,7 @@ from typing import Any
 from packaging.specifiers import SpecifierSet
 
 SPEC_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+RELEASE = re.compile(r"\d+(\.\d+)*")
 IN_ANY_IMAGE = {"python", "pip"}
 
 
@@ -164,7 +165,10 @@ class Wanted:
         >>> Wanted("", requires_python=">=3.9,<3.13").takes_python("3.11.2")
         True
         """
-        return SpecifierSet(self.requires_python).contains(version, prereleases=True)
+        found = RELEASE.match(version)  # distributions write more behind it: `3.11.2+`
+        if not self.requires_python or not found:
+            return True
+        return SpecifierSet(self.requires_python).contains(found[0], prereleases=True)
 
     def with_more(self, more: Wanted) -> Wanted:
         """Return what is wanted here and there."""

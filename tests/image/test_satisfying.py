@@ -46,3 +46,11 @@ def test_python_has_to_be_the_one() -> None:
     assert not satisfies(FACTS, Wanted("x", python="3.1"))
     assert satisfies(FACTS, Wanted("x", requires_python=">=3.11,<4"))
     assert not satisfies(FACTS, Wanted("x", requires_python=">=3.13"))
+
+
+def test_python_as_distributions_write_it() -> None:
+    """Debian's testing and what is built from a repository."""
+    for version in ("3.11.0+", "3.11.2"):
+        assert Wanted("x", requires_python=">=3.11").takes_python(version)
+        assert not Wanted("x", requires_python=">=3.12").takes_python(version)
+        assert Wanted("x").takes_python(version)
