@@ -82,6 +82,7 @@ class Notes:
 
     def note_built(self, tag: str) -> None:
         """Note what this machine has built: only that it may call unused."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         with (self._path.parent / BUILT_NAME).open("a", encoding="utf-8") as file:
             file.write(f"{tag}\n")
 
