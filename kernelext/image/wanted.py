@@ -170,6 +170,16 @@ class Wanted:
             return True
         return SpecifierSet(self.requires_python).contains(found[0], prereleases=True)
 
+    def asks_other_python(self, version: str) -> bool:
+        """Whether another Python is to be installed than an image has.
+
+        Examples
+        --------
+        >>> Wanted("", python="3.12").asks_other_python("3.11.2")
+        True
+        """
+        return bool(self.python) and not f"{version}.".startswith(f"{self.python}.")
+
     def with_more(self, more: Wanted) -> Wanted:
         """Return what is wanted here and there."""
         return replace(
