@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Generator, Iterator
 
@@ -22,6 +23,12 @@ def obstacle() -> str | None:
     if not sys.platform.startswith("linux"):
         return "the lab needs Linux"
     return "the lab needs root" if os.geteuid() else None
+
+
+def pytest_configure() -> None:
+    """Have Ctrl-C work, here and in what is started: a shell's background jobs ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
