@@ -22,7 +22,7 @@ from kernelext.link.remote import container_name
 from kernelext.models import PROTOCOL_VERSION, RunSpec, Task, to_json
 
 from ..lab.host import Host
-from .conftest import check_nothing_left, check_nothing_left_here, wait_until
+from .conftest import check_nothing_left, check_nothing_left_here, left_on, wait_until
 from .notebook import Notebook
 from .test_cuts import Beside, check_count
 
@@ -213,6 +213,7 @@ def test_idle_daemon_ends_itself(tmp_path: Path) -> None:
 def test_idle_daemon_leaves_no_container(lab_hosts: list[Host], lab_notebook: Notebook) -> None:
     host = lab_hosts[2]
     lab_notebook.check("%%remote host03\nx = 1")
+    wait_until(lambda: not left_on(host), "the run to be released")
     name = daemon_container()
     host.exec("docker", "rm", "-f", name)
     mounts = ["/var/lib/kernelext", "/run/kernelext", "/var/run/docker.sock"]
