@@ -10,7 +10,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from kernelext.errors import HostError, ImageBuildError, ImageNotFound, KernelExtError
+from kernelext.errors import (
+    HostError,
+    ImageBuildError,
+    ImageNotFound,
+    KernelExtError,
+    UnknownHost,
+)
 from kernelext.history import data_dir
 from kernelext.hosts.config import HostConfig
 from kernelext.hosts.sizes import size_text
@@ -293,6 +299,9 @@ def _on_each(
         try:
             with context.links.separate(context.host(name)) as link:
                 found += ask(link)
+        except UnknownHost as exc:
+            if names:  # else it was used once, and is no more
+                problems.append(f"{name}: {exc}")
         except (KernelExtError, TimeoutError) as exc:
             problems.append(f"{name}: {exc}")
     return found, problems

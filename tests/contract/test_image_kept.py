@@ -27,7 +27,8 @@ def test_failed_upgrade_leaves_the_image_in_use(
     write_project(project, "one")
     lab_notebook.check("%remote image build --on host01,host02")
     shutil.move(kept, tmp_path)
-    assert isinstance(fail(lab_notebook, "%remote image build --upgrade").error, ImageBuildError)
+    shown = fail(lab_notebook, "%remote image build --upgrade --on host01")
+    assert isinstance(shown.error, ImageBuildError)
     lab_notebook.check(CELL.format("host01"))
     assert lab_notebook.names["said"] == "1.0"
     assert "removed" not in lab_notebook.check("%remote image rm --unused --on host01").stdout

@@ -224,6 +224,19 @@ def test_image_of_somebody_elses_container_stays(
     lab_notebook.check(f"%remote image rm {tag} --on host01")
 
 
+def test_host_that_is_no_more_is_not_asked(
+    lab_notebook: Notebook, hosts: list[Host], tmp_path: Path
+) -> None:
+    config = tmp_path / "config" / "kernelext.toml"
+    before = config.read_text() if config.exists() else ""
+    config.parent.mkdir(exist_ok=True)
+    config.write_text(f'{before}\n[hosts.gone]\nssh = "host01"\n')
+    lab_notebook.check("%%remote gone\nx = 1")
+    config.write_text(before)
+    assert "gone" not in lab_notebook.check("%remote image ls").stdout
+    assert "gone: No host is called" in lab_notebook.check("%remote image ls --on gone").stdout
+
+
 # --dry-run
 
 

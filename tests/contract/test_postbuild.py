@@ -55,7 +55,7 @@ def test_script_runs_over_the_packages(
         assert lab_notebook.names["said"] == text
     lab_notebook.check("%%remote host01\nimport os\nthere = os.path.exists('/etc/debian_version')")
     assert not lab_notebook.names["there"]
-    assert "nothing to remove" in lab_notebook.check("%remote image rm --unused").stdout
+    assert "nothing to remove" in lab_notebook.check("%remote image rm --unused --on host01").stdout
     before = image_ids(hosts[0])
     (folder / "words.txt").write_text(f"other {tmp_path}")
     lab_notebook.check(READ.format("host01", "/opt/words.txt"))
